@@ -190,7 +190,7 @@ mod tests {
         #[test]
         fn both_forms_agree(millis: i64) {
             let (http, rfc) = (http(millis), rfc(millis));
-            let month = MONTHS.iter().position(|m| &m[..] == &http.as_bytes()[8..11]).unwrap() + 1;
+            let month = MONTHS.iter().position(|m| m[..] == http.as_bytes()[8..11]).unwrap() + 1;
             let again = format!("{}-{month:02}-{}T{}", &http[12..16], &http[5..7], &http[17..25]);
             prop_assert_eq!(again, &rfc[..19]);
         }

@@ -83,11 +83,36 @@ mod tests {
     #[test]
     fn errors_name_what_was_wrong() {
         let says = |text| parse_duration(text).unwrap_err().to_string();
-        insta::assert_snapshot!(
-            ["", "5", "+5s", "-1s", " 5s", "5 apples", "5s ", "1h30m", "1.5s", "5S", "٣s", "99999999999999999999s", "18446744073709551615d"]
-                .map(says).join("\n"),
-            @""
-        );
+        let texts = [
+            "",
+            "5",
+            "+5s",
+            "-1s",
+            " 5s",
+            "5 apples",
+            "5s ",
+            "1h30m",
+            "1.5s",
+            "5S",
+            "٣s",
+            "99999999999999999999s",
+            "18446744073709551615d",
+        ];
+        insta::assert_snapshot!(texts.map(says).join("\n"), @r#"
+        empty: write a whole number and a unit, as in 10s
+        "5" has no unit: add ms, s, m, h or d, as in 10s
+        "+5s" does not begin with a digit: write a whole number and a unit, as in 10s
+        "-1s" does not begin with a digit: write a whole number and a unit, as in 10s
+        " 5s" does not begin with a digit: write a whole number and a unit, as in 10s
+        unknown unit " apples": use ms, s, m, h or d, as in 10s
+        unknown unit "s ": use ms, s, m, h or d, as in 10s
+        unknown unit "h30m": use ms, s, m, h or d, as in 10s
+        unknown unit ".5s": use ms, s, m, h or d, as in 10s
+        unknown unit "S": use ms, s, m, h or d, as in 10s
+        "٣s" does not begin with a digit: write a whole number and a unit, as in 10s
+        "99999999999999999999s" is too long: the longest is 213503982334d
+        "18446744073709551615d" is too long: the longest is 213503982334d
+        "#);
     }
 
     #[test]

@@ -34,4 +34,4 @@ pub use rng::{Rng, Seed};
 pub use table::{Transition, render};
 pub use time::{Mono, Now, Wall};
 pub use timers::Timers;
-pub use uuid::format_uuid;
+pub use uuid::{format_uuid, uuid_v7};

@@ -31,13 +31,13 @@ pub fn render(table: &[Transition]) -> String {
 macro_rules! transitions {
     (
         $(#[$table_doc:meta])*
-        const $table:ident;
+        $vis:vis const $table:ident;
         $(#[$next_doc:meta])*
-        fn $next:ident($state:ident, $event:ident);
+        $next_vis:vis fn $next:ident($state:ident, $event:ident);
         $($($from:ident)|+, $on:ident => $to:ident, $note:literal;)+
     ) => {
         $(#[$table_doc])*
-        pub(crate) const $table: &[$crate::table::Transition] = &[$(
+        $vis const $table: &[$crate::table::Transition] = &[$(
             $crate::table::Transition {
                 from: &[$(stringify!($from)),+],
                 on: stringify!($on),
@@ -48,7 +48,7 @@ macro_rules! transitions {
 
         $(#[$next_doc])*
         #[inline]
-        pub(crate) const fn $next(from: $state, on: $event) -> Option<$state> {
+        $next_vis const fn $next(from: $state, on: $event) -> Option<$state> {
             match (from, on) {
                 $(($($state::$from)|+, $event::$on) => Some($state::$to),)+
                 _ => None,
@@ -92,6 +92,11 @@ mod tests {
 
     #[test]
     fn it_renders_as_markdown() {
-        insta::assert_snapshot!(render(DOOR), @"");
+        insta::assert_snapshot!(render(DOOR), @r"
+        | From | On | To | Meaning |
+        |---|---|---|---|
+        | Open | Push | Shut | falls shut |
+        | Shut, Locked | Turn | Locked | locks |
+        ");
     }
 }

@@ -61,9 +61,9 @@ pub(crate) enum Event {
 
 transitions! {
     /// Every transition; a row to the same phase starts its deadline anew.
-    const TABLE;
+    pub(crate) const TABLE;
     /// Where `on` leads, or `None` if it changes nothing.
-    fn next(Phase, Event);
+    pub(crate) fn next(Phase, Event);
 
     First, Rx => Head, "first byte stops, header starts";
     Idle, Rx => Head, "keep-alive stops, header starts";
