@@ -1,0 +1,525 @@
+//! One request and its response, as a machine.
+//!
+//! ```text
+//!            Start                 Handle                Handled / plain fn
+//!   New ───────────▶ request ────────────▶ Handling ───────────────▶ response ──▶ Sending ──▶ Ended
+//!                     │  ▲                    │                       ▲  │  ▲        BodyOut    End
+//!                     ▼  │ Answer             │ Timeout, panic        │  ▼  │ Answer
+//!                    Asking                   └───────────────────────┘ Asking
+//! ```
+//!
+//! Questions: [`Exchange::is_done`], [`Exchange::line`]. Inputs: [`Exchange::step`], which never fails.
+//! Outputs: the returned [`Step`] and [`Exchange::poll_timeout`], to be read again after every step.
+//! Dropping an exchange that has not ended is the input `End(Aborted(Client))`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderValue, Method, StatusCode, header};
+use tideway_engine::{Mono, Now, Rng, Seed, Timers};
+
+use super::line::{RequestLine, ShortPath};
+use super::{Abort, Answer, Ask, Cx, Deadline, End, Flow, Pipeline, Slot, Stage};
+use crate::arena;
+use crate::body::Body;
+use crate::error::{Panicked, Problem, Unstamped, caught};
+use crate::routing::{Params, Reply};
+use crate::tasks::BoxFuture;
+use crate::{Request, Response};
+
+/// How long the `response` phase of a timed-out exchange may still ask outside.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// The fifth timer, not a stage's to set.
+const GRACE_TIMER: usize = 4;
+const TIMER_NAMES: [&str; 5] = {
+    let [handler, total, body_in, body_out] = Deadline::NAMES;
+    [handler, total, body_in, body_out, "grace"]
+};
+
+/// How many stages keep their slot without an allocation.
+const INLINE_SLOTS: usize = 7;
+
+/// One request, one machine; about a kilobyte, so box it once and move the box.
+pub struct Exchange {
+    pipeline: Arc<Pipeline>,
+    core: Core,
+    state: State,
+    /// Stages whose `request` ran.
+    entered: usize,
+    /// The next stage of the running phase: counts up in `request`, down in `response`.
+    cursor: usize,
+}
+
+/// What a [`Cx`] lends to a stage.
+pub(super) struct Core {
+    pub(super) line: RequestLine,
+    pub(super) request: Option<Request>,
+    pub(super) response: Option<Response>,
+    pub(super) status: Option<StatusCode>,
+    pub(super) bytes_out: u64,
+    pub(super) timers: Timers<5>,
+    pub(super) body_in_limit: Option<Duration>,
+    pub(super) body_out_limit: Option<Duration>,
+    pub(super) panicked: bool,
+    pub(super) close: bool,
+    pub(super) cause: Option<String>,
+    seed: Seed,
+    rng: Option<Box<Rng>>,
+    slots: [Slot; INLINE_SLOTS],
+    more: Vec<Slot>,
+    last: Now,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    New,
+    Request,
+    Handling,
+    Response,
+    Sending,
+    Ended,
+}
+
+/// What happens to an exchange.
+pub enum Input {
+    /// Begin.
+    Start,
+    /// The [`Step::Ask`] came to this.
+    Answer(Answer),
+    /// The [`Step::Handle`] came to this; `Err` if its poll panicked.
+    Handled(Result<Response, Panicked>),
+    /// This many bytes of request body arrived; zero: the handler waits for more.
+    BodyIn(usize),
+    /// This many bytes of response body were accepted for writing.
+    BodyOut(usize),
+    /// The peer takes no more bytes for now.
+    Blocked,
+    /// A deadline of [`Exchange::poll_timeout`] has passed.
+    Timeout,
+    /// Nothing more can be written.
+    End(End),
+}
+
+/// What the driver is to do next.
+pub enum Step {
+    /// Poll the handler, then come back with [`Input::Handled`].
+    Handle(BoxFuture<'static, Response>),
+    /// Resolve this, then come back with [`Input::Answer`].
+    Ask(Ask),
+    /// Drop any handler or ask still running and send this head and body.
+    Respond(Response),
+    /// Nothing new; go on with what is running.
+    Wait,
+    /// The exchange is over: cut what is left of it.
+    Done,
+}
+
+impl Exchange {
+    /// An exchange for `request`, whose head was read at `now`. `seed` is a fork of the
+    /// connection's generator.
+    #[must_use]
+    pub fn new(pipeline: Arc<Pipeline>, mut request: Request, seed: Seed, now: Now) -> Self {
+        let parts = &mut request.parts;
+        parts.received = now;
+        parts.pipeline = Some(pipeline.clone());
+        let line = RequestLine {
+            method: parts.method.clone(),
+            path: ShortPath::new(parts.uri.path()),
+            version: parts.version,
+            route: None,
+            peer: parts.peer,
+            id: crate::RequestId::NONE,
+            received: now,
+        };
+        Self {
+            pipeline,
+            core: Core {
+                line,
+                request: Some(request),
+                response: None,
+                status: None,
+                bytes_out: 0,
+                timers: Timers::new(&TIMER_NAMES),
+                body_in_limit: None,
+                body_out_limit: None,
+                panicked: false,
+                close: false,
+                cause: None,
+                seed,
+                rng: None,
+                slots: Default::default(),
+                more: Vec::new(),
+                last: now,
+            },
+            state: State::New,
+            entered: 0,
+            cursor: 0,
+        }
+    }
+
+    /// Whether the exchange has ended; every further input is a no-op.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.state == State::Ended
+    }
+
+    /// Whether the response head has been handed out.
+    #[must_use]
+    pub fn is_sending(&self) -> bool {
+        self.state == State::Sending
+    }
+
+    /// The request's first line.
+    #[must_use]
+    pub fn line(&self) -> &RequestLine {
+        &self.core.line
+    }
+
+    /// How long a peer may take no byte of the response body.
+    #[must_use]
+    pub fn body_out_limit(&self) -> Option<Duration> {
+        self.core.body_out_limit
+    }
+
+    /// The next deadline and its name; changes only in [`Exchange::step`].
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<(Mono, &'static str)> {
+        self.core.timers.next_named()
+    }
+
+    /// Feeds one input.
+    pub fn step(&mut self, now: Now, input: Input) -> Step {
+        if self.state == State::Ended {
+            return Step::Done;
+        }
+        self.core.last = now;
+        match input {
+            Input::BodyOut(bytes) => {
+                self.core.bytes_out += bytes as u64;
+                self.core.timers.clear(Deadline::BodyOut as usize);
+                Step::Wait
+            }
+            Input::End(end) => {
+                self.end(&end);
+                Step::Done
+            }
+            Input::BodyIn(bytes) => {
+                let timers = &mut self.core.timers;
+                match self.core.body_in_limit {
+                    Some(limit) if bytes == 0 => {
+                        if timers.get(Deadline::BodyIn as usize).is_none() {
+                            timers.set(Deadline::BodyIn as usize, now.mono.plus(limit));
+                        }
+                    }
+                    _ => timers.clear(Deadline::BodyIn as usize),
+                }
+                Step::Wait
+            }
+            Input::Blocked => {
+                let timers = &mut self.core.timers;
+                if let Some(limit) = self.core.body_out_limit
+                    && timers.get(Deadline::BodyOut as usize).is_none()
+                {
+                    timers.set(Deadline::BodyOut as usize, now.mono.plus(limit));
+                }
+                Step::Wait
+            }
+            Input::Start | Input::Answer(_) | Input::Handled(_) | Input::Timeout => {
+                let mut step = caught(|| self.advance(now, input));
+                loop {
+                    match step {
+                        Ok(step) => return step,
+                        // The cursor moved before the stage was called, so each turn leaves one
+                        // stage fewer to panic.
+                        Err(panic) => step = caught(|| self.after_panic(now, &panic)),
+                    }
+                }
+            }
+        }
+    }
+
+    fn advance(&mut self, now: Now, input: Input) -> Step {
+        match (self.state, input) {
+            (State::New, Input::Start) => {
+                self.state = State::Request;
+                self.find_route();
+                self.run_request(now)
+            }
+            (State::Request | State::Response, Input::Answer(answer)) => {
+                let flow = self.call(now, |stage, cx| stage.answer(cx, answer));
+                match (self.state, flow) {
+                    (State::Request, Flow::Next) => {
+                        self.cursor += 1;
+                        self.run_request(now)
+                    }
+                    (_, flow) => self.after_response_stage(now, flow),
+                }
+            }
+            (State::Handling, Input::Handled(Ok(response))) => self.respond(now, response),
+            (State::Handling, Input::Handled(Err(panic))) => self.after_panic(now, &panic),
+            (_, Input::Timeout) => self.on_timeout(now),
+            // An answer that nobody waits for any more.
+            _ => Step::Wait,
+        }
+    }
+
+    fn find_route(&mut self) {
+        let Some(request) = &mut self.core.request else {
+            return;
+        };
+        let parts = &mut request.parts;
+        let found = self.pipeline.router.find(&parts.method, parts.uri.path());
+        parts.params = found.params;
+        self.core.line.route = parts.params.route();
+    }
+
+    fn run_request(&mut self, now: Now) -> Step {
+        while self.cursor < self.pipeline.stages.len() {
+            self.entered = self.cursor + 1;
+            match self.call(now, |stage, cx| stage.request(cx)) {
+                Flow::Next => self.cursor += 1,
+                Flow::Respond(response) => return self.respond(now, response),
+                Flow::Ask(ask) => return Step::Ask(ask),
+            }
+        }
+        self.state = State::Handling;
+        let Some(request) = self.core.request.take() else {
+            return Step::Wait;
+        };
+        let router = &self.pipeline.router;
+        let found = router.find(&request.parts.method, request.parts.uri.path());
+        match found.endpoint.call(request) {
+            Reply::Now(response) => self.respond(now, response),
+            Reply::Later(future) => Step::Handle(future),
+        }
+    }
+
+    /// A response enters the `response` phase.
+    fn respond(&mut self, now: Now, mut response: Response) -> Step {
+        self.state = State::Response;
+        self.core.timers.clear(Deadline::Handler as usize);
+        self.core.request = None;
+        self.cursor = self.entered;
+        self.stamp(&mut response);
+        self.core.status = Some(response.status());
+        self.core.response = Some(response);
+        self.run_response(now)
+    }
+
+    fn run_response(&mut self, now: Now) -> Step {
+        while self.cursor > 0 {
+            self.cursor -= 1;
+            match self.call(now, |stage, cx| stage.response(cx)) {
+                Flow::Next => {}
+                Flow::Ask(ask) => return Step::Ask(ask),
+                Flow::Respond(response) => self.replace(response),
+            }
+        }
+        self.send(now)
+    }
+
+    fn after_response_stage(&mut self, now: Now, flow: Flow) -> Step {
+        match flow {
+            Flow::Next => self.run_response(now),
+            Flow::Ask(ask) => Step::Ask(ask),
+            Flow::Respond(response) if self.state == State::Request => self.respond(now, response),
+            Flow::Respond(response) => {
+                self.replace(response);
+                self.run_response(now)
+            }
+        }
+    }
+
+    fn replace(&mut self, mut response: Response) {
+        self.stamp(&mut response);
+        self.core.status = Some(response.status());
+        self.core.response = Some(response);
+    }
+
+    /// Puts the request id into a problem document and its cause where the log finds it.
+    fn stamp(&mut self, response: &mut Response) {
+        if response.extensions().is_empty() {
+            return;
+        }
+        if let Some(Unstamped(problem)) = response.extensions_mut().remove::<Unstamped>() {
+            if !self.core.line.id.is_none() {
+                *response.body_mut() =
+                    Body::full(problem.to_json(Some(self.core.line.id.as_str())));
+            }
+            if let Some(source) = std::error::Error::source(&*problem) {
+                self.core.cause = Some(source.to_string());
+            }
+        }
+    }
+
+    /// The head is final: what HTTP itself demands, then out.
+    fn send(&mut self, now: Now) -> Step {
+        let Some(mut response) = self.core.response.take() else {
+            return Step::Wait;
+        };
+        self.state = State::Sending;
+        self.core.timers.clear(GRACE_TIMER);
+        self.core.status = Some(response.status());
+        let status = response.status();
+        if self.core.line.method == Method::HEAD {
+            // RFC 9110 §9.3.2: the same head as for GET, and no content.
+            if let Some(len) = response.body().exact_len()
+                && !response.headers().contains_key(header::CONTENT_LENGTH)
+            {
+                response
+                    .headers_mut()
+                    .insert(header::CONTENT_LENGTH, arena::number(len));
+            }
+            let body = std::mem::take(response.body_mut());
+            *response.body_mut() = body.into_length_only();
+        } else if status == StatusCode::NOT_MODIFIED
+            || status == StatusCode::NO_CONTENT
+            || status.is_informational()
+        {
+            *response.body_mut() = Body::empty();
+        }
+        let headers = response.headers_mut();
+        if !headers.contains_key(header::DATE) {
+            headers.insert(header::DATE, arena::date(now.wall));
+        }
+        if self.core.close && self.core.line.version < http::Version::HTTP_2 {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        Step::Respond(response)
+    }
+
+    fn on_timeout(&mut self, now: Now) -> Step {
+        let Some(timer) = self.core.timers.expired(now.mono) else {
+            return Step::Wait;
+        };
+        let name = TIMER_NAMES[timer];
+        if self.state == State::Sending {
+            self.end(&End::Aborted(Abort::Deadline(name)));
+            return Step::Done;
+        }
+        if timer == GRACE_TIMER {
+            // The stages that still ask have had their time; what they were to change stays as it is.
+            return self.send(now);
+        }
+        if self.state == State::Response {
+            // The answer is being finished; only the grace deadline cuts that.
+            self.core.timers.set(GRACE_TIMER, now.mono.plus(GRACE));
+            return Step::Wait;
+        }
+        self.core.timers.clear(Deadline::BodyIn as usize);
+        self.core.timers.set(GRACE_TIMER, now.mono.plus(GRACE));
+        self.core.cause = Some(format!("deadline \"{name}\" passed"));
+        let mut answer = None;
+        self.cursor = self.entered;
+        while self.cursor > 0 && answer.is_none() {
+            self.cursor -= 1;
+            answer = self.call(now, |stage, cx| stage.timeout(cx, name));
+        }
+        let answer = answer.unwrap_or_else(|| self.timed_out(timer));
+        self.respond(now, answer)
+    }
+
+    fn timed_out(&mut self, timer: usize) -> Response {
+        if timer == Deadline::BodyIn as usize {
+            // RFC 9110 §15.5.9: the rest of the body may still come, so the connection is no good.
+            self.core.close = true;
+            return Problem::new(StatusCode::REQUEST_TIMEOUT)
+                .detail("the request body stopped arriving; send it again without a pause")
+                .into_response();
+        }
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE)
+            .detail("the request took longer than this service allows; try again later")
+            .into_response()
+    }
+
+    /// A stage or the handler panicked: a 500 that still passes the stages that have not run.
+    fn after_panic(&mut self, now: Now, panic: &Panicked) -> Step {
+        tracing::error!(
+            target: "tideway",
+            method = %self.core.line.method,
+            path = self.core.line.path(),
+            request_id = self.core.line.id.as_str(),
+            "{panic}"
+        );
+        self.core.panicked = true;
+        self.core.cause = Some(panic.to_string());
+        let response = Problem::new(StatusCode::INTERNAL_SERVER_ERROR)
+            .detail("the server failed at this request; the request id finds the reason in its log")
+            .into_response();
+        if self.state == State::Response {
+            self.replace(response);
+            self.run_response(now)
+        } else {
+            self.respond(now, response)
+        }
+    }
+
+    fn end(&mut self, end: &End) {
+        self.state = State::Ended;
+        self.core.timers = Timers::new(&TIMER_NAMES);
+        let now = self.core.last;
+        for index in (0..self.entered).rev() {
+            self.cursor = index;
+            let done = caught(|| self.call(now, |stage, cx| stage.done(cx, end)));
+            if let Err(panic) = done {
+                tracing::error!(target: "tideway", "a stage's `done` {panic}");
+            }
+        }
+    }
+
+    fn call<T>(&mut self, now: Now, call: impl FnOnce(&dyn Stage, &mut Cx<'_>) -> T) -> T {
+        let mut cx = Cx {
+            pipeline: &self.pipeline,
+            core: &mut self.core,
+            stage: self.cursor,
+            now,
+        };
+        call(&*self.pipeline.stages[self.cursor], &mut cx)
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if self.state != State::Ended && self.state != State::New {
+            self.end(&End::Aborted(Abort::Client));
+        }
+    }
+}
+
+impl Core {
+    pub(super) fn slot(&mut self, stage: usize) -> &mut Slot {
+        if stage < INLINE_SLOTS {
+            return &mut self.slots[stage];
+        }
+        let index = stage - INLINE_SLOTS;
+        if self.more.len() <= index {
+            self.more.resize_with(index + 1, Slot::default);
+        }
+        &mut self.more[index]
+    }
+
+    pub(super) fn entropy(&self) -> u128 {
+        let mut half = [0; 16];
+        half.copy_from_slice(&self.seed.0[..16]);
+        u128::from_le_bytes(half)
+    }
+
+    pub(super) fn rng(&mut self) -> &mut Rng {
+        let seed = &self.seed;
+        self.rng.get_or_insert_with(|| Box::new(Rng::new(seed)))
+    }
+}
+
+impl std::fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Exchange")
+            .field("line", &self.core.line)
+            .field("state", &self.state)
+            .field("status", &self.core.status)
+            .finish_non_exhaustive()
+    }
+}
+
+// Kept honest: `Params` and the exchange are moved often.
+const _: () = assert!(size_of::<Params>() <= 96);

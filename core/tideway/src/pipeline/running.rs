@@ -1,0 +1,101 @@
+//! An exchange up to its response head: the machine together with whatever it waits for.
+//!
+//! Drivers and tests poll this; it holds no timer. Whoever polls it wakes it no later than
+//! [`Exchange::poll_timeout`] says, and hands the time in.
+
+use std::task::{Context, Poll};
+
+use tideway_engine::Now;
+
+use super::{Answer, Ask, Exchange, Input, Step};
+use crate::Response;
+use crate::error::{Problem, caught};
+use crate::tasks::BoxFuture;
+
+/// A started exchange whose response head is not out yet.
+pub struct Running {
+    exchange: Box<Exchange>,
+    work: Work,
+}
+
+enum Work {
+    /// Answered; the head waits to be taken.
+    Answered(Option<Response>),
+    Handler(BoxFuture<'static, Response>),
+    Ask(BoxFuture<'static, Answer>),
+}
+
+impl Running {
+    /// Starts `exchange`: runs its stages and, if that is a plain `fn`, its handler.
+    #[must_use]
+    pub fn start(mut exchange: Box<Exchange>, now: Now) -> Self {
+        let step = exchange.step(now, Input::Start);
+        let mut running = Self {
+            exchange,
+            work: Work::Answered(None),
+        };
+        running.follow(step);
+        running
+    }
+
+    /// The exchange.
+    #[must_use]
+    pub fn exchange(&mut self) -> &mut Exchange {
+        &mut self.exchange
+    }
+
+    /// The exchange, to accompany the response body. Drops a handler that still runs.
+    #[must_use]
+    pub fn into_exchange(self) -> Box<Exchange> {
+        self.exchange
+    }
+
+    /// The response head and body, once. Deadlines due at `now` fire first.
+    pub fn poll(&mut self, now: Now, cx: &mut Context<'_>) -> Poll<Response> {
+        loop {
+            let step = match &mut self.work {
+                Work::Answered(response) => {
+                    // Asked again after the end: answered as broken rather than by a panic.
+                    return Poll::Ready(response.take().unwrap_or_else(|| {
+                        Problem::new(http::StatusCode::INTERNAL_SERVER_ERROR).into_response()
+                    }));
+                }
+                _ if self.is_due(now) => self.exchange.step(now, Input::Timeout),
+                Work::Handler(future) => match caught(|| future.as_mut().poll(cx)) {
+                    Ok(Poll::Pending) => return Poll::Pending,
+                    Ok(Poll::Ready(response)) => {
+                        self.exchange.step(now, Input::Handled(Ok(response)))
+                    }
+                    Err(panic) => self.exchange.step(now, Input::Handled(Err(panic))),
+                },
+                Work::Ask(future) => match caught(|| future.as_mut().poll(cx)) {
+                    Ok(Poll::Pending) => return Poll::Pending,
+                    Ok(Poll::Ready(answer)) => self.exchange.step(now, Input::Answer(answer)),
+                    Err(panic) => self.exchange.step(now, Input::Handled(Err(panic))),
+                },
+            };
+            self.follow(step);
+        }
+    }
+
+    fn is_due(&self, now: Now) -> bool {
+        let deadline = self.exchange.poll_timeout();
+        deadline.is_some_and(|(at, _)| at <= now.mono)
+    }
+
+    fn follow(&mut self, step: Step) {
+        match step {
+            Step::Handle(future) => self.work = Work::Handler(future),
+            Step::Ask(Ask::Future(future)) => self.work = Work::Ask(future),
+            Step::Respond(response) => self.work = Work::Answered(Some(response)),
+            Step::Done => self.work = Work::Answered(None),
+            Step::Wait => {}
+        }
+    }
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.exchange.fmt(f)
+    }
+}

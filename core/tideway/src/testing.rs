@@ -1,0 +1,1 @@
+//! Driving an application without a socket, in virtual time.
