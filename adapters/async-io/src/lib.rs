@@ -1,0 +1,15 @@
+//! What the adapters on the async-io reactor share: sockets, sleeps, clocks, signals, entropy.
+//! It spawns nothing itself: an [`Executor`] does, and that is all async-std and smol differ in.
+
+mod clock;
+mod listener;
+mod run;
+mod runtime;
+mod sleep;
+mod stream;
+
+pub use listener::AsyncListener;
+pub use run::run;
+pub use runtime::{AsyncIo, Executor};
+pub use sleep::AsyncSleep;
+pub use stream::AsyncStream;

@@ -1,0 +1,42 @@
+//! A whole program: settings from the environment, a server, and the two signals that stop it.
+
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::task::Poll;
+
+use async_signal::{Signal, Signals};
+use futures_core::Stream;
+use tideway::App;
+use tideway_driver::{Runtime, Server, Stop, config};
+
+/// Serves `app` until SIGTERM or SIGINT; the body of an adapter's `run`.
+///
+/// The address and the limits come from the environment (`TIDEWAY_LISTEN` and its relatives). The
+/// first signal drains, the second cuts.
+///
+/// # Errors
+///
+/// A wrong setting, an address that cannot be bound, or signals that cannot be watched.
+pub async fn run(rt: impl Runtime, app: App) -> io::Result<()> {
+    let config = config(|name| std::env::var(name).ok()).map_err(io::Error::other)?;
+    let on = config.listen.bind()?;
+    let stop = Stop::new();
+    // Installed before anything is served, so that no signal is lost.
+    let mut signals = pin!(Signals::new([Signal::Term, Signal::Int])?);
+    let mut served = pin!(
+        Server::new(rt, app)
+            .options(config.options)
+            .stop(stop.clone())
+            .on(on)
+            .run_until_stopped()
+    );
+    std::future::poll_fn(|cx| {
+        while let Poll::Ready(Some(signal)) = signals.as_mut().poll_next(cx)? {
+            tracing::info!(?signal, "asked to stop");
+            stop.stop();
+        }
+        served.as_mut().poll(cx).map_ok(drop)
+    })
+    .await
+}

@@ -1,0 +1,51 @@
+//! Tideway on async-std, with as many threads as cores unless `ASYNC_STD_THREAD_COUNT` says
+//! otherwise. Sockets and sleeps are async-io's and live in `tideway-async-io`.
+//!
+//! async-std is deprecated upstream in favour of smol (RUSTSEC-2025-0052). This adapter is for
+//! programs that already use it; new ones are better served by `tideway-smol`, which is the same
+//! but for the executor.
+//!
+//! ```no_run
+//! # fn app() -> tideway::App { unreachable!() }
+//! fn main() -> std::io::Result<()> {
+//!     tideway_async_std::run(app())
+//! }
+//! ```
+
+use std::future::Future;
+use std::io;
+
+use tideway::App;
+use tideway_async_io::{AsyncIo, Executor};
+use tideway_driver::Server;
+
+/// async-std as a runtime for the driver.
+pub type AsyncStd = AsyncIo<Global>;
+
+/// async-std's global executor: `async_std::task::spawn`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Global;
+
+impl Executor for Global {
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        drop(async_std::task::spawn(task));
+    }
+}
+
+/// Serves `app` until SIGTERM or SIGINT.
+///
+/// The address and the limits come from the environment (`TIDEWAY_LISTEN` and its relatives). The
+/// first signal drains, the second cuts.
+///
+/// # Errors
+///
+/// A wrong setting, an address that cannot be bound, or signals that cannot be watched.
+pub fn run(app: App) -> io::Result<()> {
+    async_std::task::block_on(tideway_async_io::run(AsyncStd::default(), app))
+}
+
+/// A server for a program with a `task::block_on` of its own; no signals, no environment.
+#[must_use]
+pub fn serve(app: App) -> Server<AsyncStd> {
+    Server::new(AsyncStd::default(), app)
+}

@@ -1,0 +1,48 @@
+//! Tideway on smol's global executor. `SMOL_THREADS` sets its threads; smol's default is one.
+//! Sockets and sleeps are async-io's and live in `tideway-async-io`.
+//!
+//! ```no_run
+//! # fn app() -> tideway::App { unreachable!() }
+//! fn main() -> std::io::Result<()> {
+//!     tideway_smol::run(app())
+//! }
+//! ```
+
+use std::future::Future;
+use std::io;
+
+use tideway::App;
+use tideway_async_io::{AsyncIo, Executor};
+use tideway_driver::Server;
+
+/// smol as a runtime for the driver.
+pub type Smol = AsyncIo<Global>;
+
+/// smol's global executor: `smol::spawn`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Global;
+
+impl Executor for Global {
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        smol::spawn(task).detach();
+    }
+}
+
+/// Serves `app` until SIGTERM or SIGINT.
+///
+/// The address and the limits come from the environment (`TIDEWAY_LISTEN` and its relatives). The
+/// first signal drains, the second cuts. Connections run on smol's global executor: set
+/// `SMOL_THREADS` to use more than one core.
+///
+/// # Errors
+///
+/// A wrong setting, an address that cannot be bound, or signals that cannot be watched.
+pub fn run(app: App) -> io::Result<()> {
+    smol::block_on(tideway_async_io::run(Smol::default(), app))
+}
+
+/// A server for a program with a `smol::block_on` of its own; no signals, no environment.
+#[must_use]
+pub fn serve(app: App) -> Server<Smol> {
+    Server::new(Smol::default(), app)
+}
