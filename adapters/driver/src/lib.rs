@@ -1,5 +1,32 @@
 //! The IO loops of Tideway, once, generic over a [`Runtime`].
+//!
+//! This crate alone talks to hyper. A connection is one task: it polls hyper, drains the wire, and
+//! minds the one timer that serves every deadline of the connection and of the exchange on it. All rules
+//! live in the machines of `tideway` and `tideway-engine`; here is only who is polled when.
+//!
+//! The rejected alternative is hyper-util's `auto` builder with timers inside bodies: it waits for
+//! a first byte without a deadline, costs a connection 900 bytes more, and never fires a timer in a body
+//! that hyper does not poll because the peer takes nothing.
 
+mod body;
+mod connection;
+mod executor;
+mod options;
+mod pulse;
+mod refusal;
 mod runtime;
+mod serve;
+mod server;
+mod service;
+mod stop;
+mod tasks;
+mod wire;
 
+pub use options::{Config, ConfigError, Listen, Options, config};
 pub use runtime::{Bound, Listener, Runtime, Sleep};
+pub use serve::{Report, serve};
+pub use server::Server;
+pub use stop::{Phase, Stop};
+pub use tideway_engine::wire::Limits;
+
+use tideway::Mono;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::{Extensions, HeaderMap, Method, Uri, Version};
-use tideway_engine::{Now, Seed};
+use tideway_engine::Now;
 
 use crate::body::Body;
 use crate::pipeline::Pipeline;
@@ -45,7 +45,6 @@ pub struct Parts {
     pub(crate) params: Params,
     pub(crate) peer: Peer,
     pub(crate) id: RequestId,
-    pub(crate) seed: Seed,
     pub(crate) received: Now,
     pub(crate) pipeline: Option<Arc<Pipeline>>,
 }
@@ -72,7 +71,6 @@ impl Request {
                 params: Params::default(),
                 peer,
                 id: RequestId::NONE,
-                seed: Seed([0; 32]),
                 received: Now::start(tideway_engine::Wall(0)),
                 pipeline: None,
             },

@@ -70,6 +70,12 @@ impl Watch {
         watch
     }
 
+    /// Replaces the limit of one deadline from its next start on; `Duration::MAX` turns it off.
+    /// A route may allow a slow reader more than the connection does.
+    pub fn limit(&mut self, deadline: Cut, limit: std::time::Duration) {
+        self.limits[deadline as usize] = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
+    }
+
     /// The table of phases, as shown above.
     #[must_use]
     pub const fn transitions() -> &'static [Transition] {

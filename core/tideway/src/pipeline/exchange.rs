@@ -176,6 +176,18 @@ impl Exchange {
         &self.core.line
     }
 
+    /// Whether the response asks for the connection to be closed because of the request.
+    #[must_use]
+    pub fn closes(&self) -> bool {
+        self.core.close
+    }
+
+    /// Bytes of response body handed over so far.
+    #[must_use]
+    pub fn bytes_out(&self) -> u64 {
+        self.core.bytes_out
+    }
+
     /// How long a peer may take no byte of the response body.
     #[must_use]
     pub fn body_out_limit(&self) -> Option<Duration> {
@@ -257,7 +269,7 @@ impl Exchange {
                 }
             }
             (State::Handling, Input::Handled(Ok(response))) => self.respond(now, response),
-            (State::Handling, Input::Handled(Err(panic))) => self.after_panic(now, &panic),
+            (State::Request | State::Handling | State::Response, Input::Handled(Err(panic))) => self.after_panic(now, &panic),
             (_, Input::Timeout) => self.on_timeout(now),
             // An answer that nobody waits for any more.
             _ => Step::Wait,

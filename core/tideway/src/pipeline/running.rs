@@ -44,6 +44,12 @@ impl Running {
         &mut self.exchange
     }
 
+    /// News of the request body; see [`Input::BodyIn`].
+    pub fn body_in(&mut self, now: Now, bytes: usize) {
+        let step = self.exchange.step(now, Input::BodyIn(bytes));
+        self.follow(step);
+    }
+
     /// The exchange, to accompany the response body. Drops a handler that still runs.
     #[must_use]
     pub fn into_exchange(self) -> Box<Exchange> {
@@ -60,7 +66,7 @@ impl Running {
                         Problem::new(http::StatusCode::INTERNAL_SERVER_ERROR).into_response()
                     }));
                 }
-                _ if self.is_due(now) => self.exchange.step(now, Input::Timeout),
+                _ if due(&self.exchange, now) => self.exchange.step(now, Input::Timeout),
                 Work::Handler(future) => match caught(|| future.as_mut().poll(cx)) {
                     Ok(Poll::Pending) => return Poll::Pending,
                     Ok(Poll::Ready(response)) => {
@@ -78,11 +84,6 @@ impl Running {
         }
     }
 
-    fn is_due(&self, now: Now) -> bool {
-        let deadline = self.exchange.poll_timeout();
-        deadline.is_some_and(|(at, _)| at <= now.mono)
-    }
-
     fn follow(&mut self, step: Step) {
         match step {
             Step::Handle(future) => self.work = Work::Handler(future),
@@ -92,6 +93,11 @@ impl Running {
             Step::Wait => {}
         }
     }
+}
+
+fn due(exchange: &Exchange, now: Now) -> bool {
+    let deadline = exchange.poll_timeout();
+    deadline.is_some_and(|(at, _)| at <= now.mono)
 }
 
 impl std::fmt::Debug for Running {

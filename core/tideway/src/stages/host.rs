@@ -63,7 +63,8 @@ fn well_formed(host: &HeaderValue) -> bool {
         [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
         _ => false,
     };
-    port_fits && name.iter().all(named) && !(name.is_empty() && !port.is_empty())
+    let nameless = name.is_empty() && !port.is_empty();
+    port_fits && name.iter().all(named) && !nameless
 }
 
 #[cfg(test)]

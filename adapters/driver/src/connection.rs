@@ -1,0 +1,311 @@
+//! One connection: the task around hyper that owns the timer, drains the wire and cuts what is late.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::StatusCode;
+use hyper::server::conn::{http1, http2};
+use tideway::pipeline::{Abort, Pipeline};
+use tideway::{Mono, Peer, Seed};
+use tideway_engine::wire::{Cut, Watch};
+
+use crate::executor::Streams;
+use crate::pulse::Pulse;
+use crate::refusal::Refusals;
+use crate::service::{Exchanges, Forks, Pulses, Source};
+use crate::stop::{Phase, Seat, Stop};
+use crate::wire::{Protocol, Wire};
+use crate::{Options, Runtime, Sleep};
+
+/// Timers may fire a hair before the clock agrees; within this they are asked.
+const SLACK: Duration = Duration::from_millis(2);
+
+/// How much of what a peer still sends is read and forgotten before closing, in bytes.
+const DISCARD: usize = 1024 * 1024;
+
+/// What all connections of a server share.
+pub(crate) struct Shared {
+    pub(crate) pipeline: Arc<Pipeline>,
+    pub(crate) options: Options,
+    pub(crate) stop: Stop,
+}
+
+/// Why a connection's loop came to its end.
+#[derive(Debug)]
+enum Ended {
+    /// hyper is done with it, well or badly.
+    Http(Result<(), hyper::Error>),
+    /// The socket failed.
+    Io,
+    /// A deadline of the connection.
+    Watch(Cut),
+    /// A deadline of an exchange that hyper does not poll: a body blocked by the peer.
+    Exchange,
+    /// The drain deadline of a stop passed.
+    Forced,
+}
+
+/// Serves one connection to its end.
+pub(crate) async fn connection<R, S>(
+    rt: R,
+    shared: Arc<Shared>,
+    stream: S,
+    peer: Peer,
+    seed: Seed,
+) where
+    R: Runtime,
+    S: hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
+{
+    let now = rt.now();
+    let pulse = Arc::new(Pulse::new(now));
+    let watch = Watch::new(&shared.options.limits, now.mono);
+    let first = watch.poll_timeout().map_or(now.mono, |(at, _)| at);
+    let sleep = rt.sleep_until(first);
+    let mut sleep = pin!(sleep);
+    let mut around = Around {
+        wire: Wire::new(stream, watch, pulse.clone()),
+        rt,
+        pulse,
+        seat: shared.stop.seat(),
+        armed: Some(first),
+        polled: false,
+        begun: 0,
+    };
+    let protocol = poll_fn(|cx| around.poll_protocol(sleep.as_mut(), cx)).await;
+    let source = Arc::new(Source {
+        pipeline: shared.pipeline.clone(),
+        peer,
+        rng: Mutex::new(Forks::Seed(seed)),
+    });
+    let ended = match protocol {
+        Protocol::Closed => return,
+        Protocol::Http1 => {
+            around.wire.set_refusals(Refusals(source.clone()));
+            let service = Exchanges {
+                source: source.clone(),
+                pulses: Pulses::One(around.pulse.clone()),
+            };
+            let mut http = pin!(
+                http1::Builder::new()
+                    .max_headers(shared.options.max_headers)
+                    .max_header_size(shared.options.max_head.max(8192))
+                    .max_buf_size(shared.options.max_head.max(8192))
+                    .auto_date_header(false)
+                    .serve_connection(around.wire.clone(), service)
+            );
+            around.run(http.as_mut(), sleep.as_mut(), |http| http.graceful_shutdown()).await
+        }
+        Protocol::Http2 => {
+            let next = Arc::new(Mutex::new(None));
+            let service = Exchanges {
+                source: source.clone(),
+                pulses: Pulses::PerStream(around.pulse.clone(), next.clone()),
+            };
+            let streams = Streams::new(around.rt.clone(), around.pulse.clone(), next);
+            let head = u32::try_from(shared.options.max_head).unwrap_or(u32::MAX);
+            // Boxed: an HTTP/1 connection shall not carry its size.
+            let mut http = Box::pin(
+                http2::Builder::new(streams)
+                    .max_concurrent_streams(shared.options.max_streams)
+                    .max_header_list_size(head)
+                    .max_send_buf_size(64 * 1024)
+                    .auto_date_header(false)
+                    .serve_connection(around.wire.clone(), service),
+            );
+            around.run(http.as_mut(), sleep.as_mut(), |http| http.graceful_shutdown()).await
+        }
+    };
+    around.close(ended, &source, sleep).await;
+}
+
+/// The state of the task around hyper.
+struct Around<R, S> {
+    rt: R,
+    wire: Wire<S>,
+    pulse: Arc<Pulse>,
+    seat: Seat,
+    /// When the one timer fires; `None` once it has.
+    armed: Option<Mono>,
+    /// Whether the timer knows this task's waker.
+    polled: bool,
+    begun: u32,
+}
+
+impl<R, S> Around<R, S>
+where
+    R: Runtime,
+    S: hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
+{
+    fn poll_protocol(
+        &mut self,
+        mut sleep: Pin<&mut R::Sleep>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Protocol> {
+        loop {
+            self.wake_up(cx);
+            match self.wire.poll_protocol(cx) {
+                Poll::Ready(Ok(protocol)) => return Poll::Ready(protocol),
+                Poll::Ready(Err(_)) => return Poll::Ready(Protocol::Closed),
+                Poll::Pending if self.seat.phase() > Phase::Running => {
+                    return Poll::Ready(Protocol::Closed);
+                }
+                Poll::Pending => {}
+            }
+            match self.tend(sleep.as_mut(), cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Some(_)) => return Poll::Ready(Protocol::Closed),
+                Poll::Ready(None) => {}
+            }
+        }
+    }
+
+    /// Polls hyper, drains the wire, minds the timer, until one of them ends the connection.
+    async fn run<C>(
+        &mut self,
+        mut http: Pin<&mut C>,
+        mut sleep: Pin<&mut R::Sleep>,
+        graceful: impl Fn(Pin<&mut C>),
+    ) -> Ended
+    where
+        C: Future<Output = Result<(), hyper::Error>>,
+    {
+        let mut told = false;
+        poll_fn(|cx| {
+            loop {
+                self.wake_up(cx);
+                match self.seat.phase() {
+                    Phase::Running => {}
+                    Phase::Draining if told => {}
+                    Phase::Draining => {
+                        told = true;
+                        graceful(http.as_mut());
+                    }
+                    Phase::Forced => return Poll::Ready(Ended::Forced),
+                }
+                if let Poll::Ready(result) = http.as_mut().poll(cx) {
+                    return Poll::Ready(Ended::Http(result));
+                }
+                if let Poll::Ready(Err(_)) = self.wire.poll_drain(cx) {
+                    return Poll::Ready(Ended::Io);
+                }
+                match self.tend(sleep.as_mut(), cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Some(ended)) => return Poll::Ready(ended),
+                    Poll::Ready(None) => {}
+                }
+            }
+        })
+        .await
+    }
+
+    /// Reads the clock, once per wake-up, and makes sure that a stop wakes this task.
+    fn wake_up(&mut self, cx: &Context<'_>) {
+        self.pulse.set_now(self.rt.now());
+        if self.seat.register(cx) {
+            self.polled = false;
+        }
+    }
+
+    /// Tells the watch what happened and minds the timer. `Ready(None)`: the timer fired, look again.
+    fn tend(&mut self, mut sleep: Pin<&mut R::Sleep>, cx: &mut Context<'_>) -> Poll<Option<Ended>> {
+        let now = self.pulse.now().mono;
+        let mut wire = self.wire.state();
+        let watch = &mut wire.watch;
+        let (begun, ended) = self.pulse.exchanges();
+        if begun != self.begun {
+            self.begun = begun;
+            if watch.is_idle() {
+                watch.handle_head(now);
+            }
+        }
+        if begun == ended && !watch.is_idle() {
+            watch.handle_idle(now, false);
+        }
+        if let Some(limit) = self.pulse.take_body_out() {
+            watch.limit(Cut::BodyOut, limit);
+        }
+        watch.handle_timeout(now);
+        if let Some(cut) = watch.poll_event() {
+            return Poll::Ready(Some(Ended::Watch(cut)));
+        }
+        let of_watch = watch.poll_timeout().map(|(at, _)| at);
+        drop(wire);
+        let of_exchange = self.pulse.deadline();
+        if of_exchange.is_some_and(|at| at <= now) {
+            return Poll::Ready(Some(Ended::Exchange));
+        }
+        let next = match (of_watch, of_exchange) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        // Earlier: moved at once. Later: left alone, and moved when it fires.
+        if let Some(at) = next
+            && self.armed.is_none_or(|armed| at < armed)
+        {
+            sleep.as_mut().reset(at);
+            self.armed = Some(at);
+            self.polled = false;
+        }
+        let Some(armed) = self.armed else {
+            return Poll::Pending;
+        };
+        if self.polled && now.plus(SLACK) < armed {
+            return Poll::Pending;
+        }
+        self.polled = true;
+        match sleep.poll(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(()) => {
+                self.armed = None;
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    /// What is left to do once hyper is done or cut.
+    async fn close(mut self, ended: Ended, source: &Arc<Source>, mut sleep: Pin<&mut R::Sleep>) {
+        let linger = match &ended {
+            Ended::Http(result) => result.is_err() || self.pulse.is_closing(),
+            Ended::Watch(Cut::Header) => {
+                let reply = Refusals(source.clone())
+                    .reply(StatusCode::REQUEST_TIMEOUT, self.pulse.now());
+                self.wire.state().append(&reply);
+                true
+            }
+            Ended::Watch(cut) => {
+                self.pulse.cut(Abort::Deadline(cut.name()));
+                tracing::debug!(target: "tideway", deadline = cut.name(), "connection cut");
+                false
+            }
+            Ended::Forced => {
+                self.pulse.cut(Abort::Stop);
+                false
+            }
+            Ended::Io | Ended::Exchange => false,
+        };
+        if !linger {
+            return;
+        }
+        // RFC 9112 §9.6: half-close, then read on for a while, or the reset that answers unread
+        // bytes destroys the reply before the peer has read it.
+        let limit = self.rt.now().mono.plus(Duration::from_secs(1));
+        sleep.as_mut().reset(limit);
+        let mut scratch = vec![0; 4096];
+        let mut left = DISCARD;
+        poll_fn(|cx| {
+            self.pulse.set_now(self.rt.now());
+            if sleep.as_mut().poll(cx).is_ready() || self.seat.phase() == Phase::Forced {
+                return Poll::Ready(());
+            }
+            if self.wire.poll_close(cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.wire.poll_discard(&mut scratch, &mut left, cx)
+        })
+        .await;
+        self.armed = None;
+    }
+}

@@ -1,0 +1,165 @@
+//! The socket loop: accept, spawn, and the one way to stop.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use futures_util::task::AtomicWaker;
+use tideway::{App, Rng};
+
+use crate::connection::{Shared, connection};
+use crate::stop::{Phase, Stop};
+use crate::tasks::RuntimeTasks;
+use crate::{Listener, Options, Runtime};
+
+/// What a stopped server has to say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// Connections accepted in its life.
+    pub accepted: u64,
+    /// Connections that were still busy at the drain deadline, or when the stop was forced, and were cut.
+    pub cut: usize,
+}
+
+/// Serves `app` on `on` until `stop`.
+///
+/// A stop is: readiness false, [`Options::lame_duck`] more of accepting, no accept, connections drain to
+/// [`Options::drain`], what is left is cut. A second stop cuts at once.
+///
+/// Fails only if the app cannot be built: bad routes, missing services.
+pub async fn serve<R: Runtime, L: Listener>(
+    rt: R,
+    app: App,
+    mut on: L,
+    options: Options,
+    stop: Stop,
+) -> io::Result<Report> {
+    let tasks = Arc::new(RuntimeTasks(rt.clone()));
+    let pipeline = app.pipeline(tasks).map_err(io::Error::other)?;
+    let mut rng = Rng::new(&rt.seed());
+    let (drain, lame_duck, cap) = (options.drain, options.lame_duck, options.max_connections);
+    let shared = Arc::new(Shared {
+        pipeline: pipeline.clone(),
+        options,
+        // The connections' own: they learn of a stop only when the lame-duck time is over.
+        stop: Stop::new(),
+    });
+    let live = Arc::new(Live::default());
+    let mut report = Report::default();
+    let mut backoff = BACKOFF_FIRST;
+    {
+        let ending = async {
+            stop.reached(Phase::Draining).await;
+            pipeline.set_ready(false);
+            if lame_duck > Duration::ZERO {
+                let over = rt.sleep_until(rt.now().mono.plus(lame_duck));
+                select(pin!(over), pin!(stop.reached(Phase::Forced))).await;
+            }
+        };
+        let mut ending = pin!(ending);
+        loop {
+            let next = async {
+                live.below(cap).await;
+                on.accept().await
+            };
+            match select(ending.as_mut(), pin!(next)).await {
+                Either::Left(_) => break,
+                Either::Right((Ok((stream, peer)), _)) => {
+                    backoff = BACKOFF_FIRST;
+                    report.accepted += 1;
+                    let task = connection(rt.clone(), shared.clone(), stream, peer, rng.fork());
+                    let alive = Alive::new(&live);
+                    rt.spawn(async move {
+                        task.await;
+                        drop(alive);
+                    });
+                }
+                Either::Right((Err(error), _)) if is_of_one_connection(&error) => {}
+                Either::Right((Err(error), _)) => {
+                    // Out of descriptors or memory: waiting lets connections end.
+                    tracing::error!(target: "tideway", %error, wait = ?backoff, "accept failed");
+                    let pause = rt.sleep_until(rt.now().mono.plus(backoff));
+                    backoff = (backoff * 2).min(BACKOFF_LAST);
+                    if let Either::Left(_) = select(ending.as_mut(), pin!(pause)).await {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+    drop(on);
+    shared.stop.stop();
+    let limit = rt.sleep_until(rt.now().mono.plus(drain));
+    let (limit, forced) = (pin!(limit), pin!(stop.reached(Phase::Forced)));
+    if let Either::Right(_) = select(pin!(live.below(1)), select(limit, forced)).await {
+        report.cut = live.count.load(Ordering::Acquire);
+        shared.stop.force();
+        // Cut connections end at their next poll; the bound is for one whose handler blocks its thread.
+        let bound = rt.sleep_until(rt.now().mono.plus(Duration::from_secs(1)));
+        select(pin!(live.below(1)), pin!(bound)).await;
+    }
+    tracing::info!(target: "tideway", accepted = report.accepted, cut = report.cut, "stopped");
+    Ok(report)
+}
+
+const BACKOFF_FIRST: Duration = Duration::from_millis(5);
+const BACKOFF_LAST: Duration = Duration::from_secs(1);
+
+/// Errors that a connection brought with it, not the listener.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}
+
+/// How many connections are open.
+#[derive(Default)]
+struct Live {
+    count: AtomicUsize,
+    waker: AtomicWaker,
+}
+
+impl Live {
+    /// Completes when fewer than `cap` are open.
+    async fn below(&self, cap: usize) {
+        poll_fn(|cx| {
+            if self.count.load(Ordering::Acquire) < cap {
+                return Poll::Ready(());
+            }
+            self.waker.register(cx.waker());
+            if self.count.load(Ordering::Acquire) < cap {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+}
+
+/// One open connection; also if its task panics or is dropped with the runtime.
+struct Alive(Arc<Live>);
+
+impl Alive {
+    fn new(live: &Arc<Live>) -> Self {
+        live.count.fetch_add(1, Ordering::AcqRel);
+        Self(live.clone())
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.count.fetch_sub(1, Ordering::AcqRel);
+        self.0.waker.wake();
+    }
+}

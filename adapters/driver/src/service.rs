@@ -1,0 +1,144 @@
+//! hyper's service: makes each request an exchange and polls it to its response head.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use hyper::service::Service;
+use tideway::pipeline::{Exchange, Pipeline, Running};
+use tideway::{Peer, Request, Rng, Seed};
+
+use crate::body::{Guard, Incoming, Outgoing};
+use crate::pulse::Pulse;
+
+/// What the exchanges of one connection share.
+pub(crate) struct Source {
+    pub(crate) pipeline: Arc<Pipeline>,
+    pub(crate) peer: Peer,
+    pub(crate) rng: Mutex<Forks>,
+}
+
+/// The connection's stream of randomness: a seed until the first request makes a generator of it,
+/// so that a silent connection stays small.
+pub(crate) enum Forks {
+    Seed(Seed),
+    Rng(Box<Rng>),
+}
+
+impl Forks {
+    fn next(&mut self) -> Seed {
+        if let Forks::Seed(seed) = self {
+            *self = Forks::Rng(Box::new(Rng::new(seed)));
+        }
+        match self {
+            Forks::Rng(rng) => rng.fork(),
+            Forks::Seed(seed) => seed.clone(),
+        }
+    }
+}
+
+impl Source {
+    pub(crate) fn fork(&self) -> Seed {
+        self.rng.lock().unwrap_or_else(PoisonError::into_inner).next()
+    }
+}
+
+/// Where the pulse of the next exchange comes from.
+pub(crate) enum Pulses {
+    /// HTTP/1: one at a time, so the connection has one.
+    One(Arc<Pulse>),
+    /// HTTP/2: one per stream, left here for the executor, which hyper calls right after.
+    PerStream(Arc<Pulse>, Arc<Mutex<Option<Arc<Pulse>>>>),
+}
+
+/// The service of one connection.
+pub(crate) struct Exchanges {
+    pub(crate) source: Arc<Source>,
+    pub(crate) pulses: Pulses,
+}
+
+impl Service<hyper::Request<hyper::body::Incoming>> for Exchanges {
+    type Response = hyper::Response<Outgoing>;
+    type Error = Infallible;
+    type Future = Serving;
+
+    fn call(&self, request: hyper::Request<hyper::body::Incoming>) -> Serving {
+        let (pulse, pieces) = match &self.pulses {
+            Pulses::One(pulse) => (pulse.clone(), false),
+            Pulses::PerStream(connection, next) => {
+                let pulse = Arc::new(Pulse::of_stream(connection));
+                connection.begin();
+                *next.lock().unwrap_or_else(PoisonError::into_inner) = Some(pulse.clone());
+                (pulse, true)
+            }
+        };
+        let now = pulse.now();
+        let (head, body) = request.into_parts();
+        let request = Request::new(head, Incoming::wrap(body, &pulse), self.source.peer);
+        let exchange = Exchange::new(
+            self.source.pipeline.clone(),
+            request,
+            self.source.fork(),
+            now,
+        );
+        pulse.begin();
+        let running = Running::start(Box::new(exchange), now);
+        Serving {
+            running: Some(running),
+            pulse,
+            pieces,
+        }
+    }
+}
+
+/// An exchange up to its response head. Dropped by hyper when the client goes.
+pub(crate) struct Serving {
+    running: Option<Running>,
+    pulse: Arc<Pulse>,
+    pieces: bool,
+}
+
+impl Future for Serving {
+    type Output = Result<hyper::Response<Outgoing>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let Some(running) = &mut this.running else {
+            return Poll::Pending;
+        };
+        let now = this.pulse.now();
+        let polled = running.poll(now, cx);
+        if let Some(bytes) = this.pulse.take_body_news() {
+            running.body_in(now, bytes);
+        }
+        let Poll::Ready(response) = polled else {
+            let deadline = running.exchange().poll_timeout();
+            this.pulse.set_deadline(deadline.map(|(at, _)| at));
+            return Poll::Pending;
+        };
+        let Some(running) = this.running.take() else {
+            return Poll::Pending;
+        };
+        let exchange = running.into_exchange();
+        this.pulse.set_body_out(exchange.body_out_limit());
+        if exchange.closes() {
+            this.pulse.will_close();
+        }
+        this.pulse.wrote();
+        let guard = Guard::new(exchange, this.pulse.clone());
+        let (head, body) = response.into_parts();
+        let body = Outgoing::new(body, guard, this.pieces);
+        Poll::Ready(Ok(hyper::Response::from_parts(head, body)))
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take() {
+            // The handler goes first, then the exchange is told why.
+            drop(Guard::new(running.into_exchange(), self.pulse.clone()));
+        }
+    }
+}
