@@ -24,13 +24,8 @@ pub async fn run(rt: impl Runtime, app: App) -> io::Result<()> {
     let stop = Stop::new();
     // Installed before anything is served, so that no signal is lost.
     let mut signals = pin!(Signals::new([Signal::Term, Signal::Int])?);
-    let mut served = pin!(
-        Server::new(rt, app)
-            .options(config.options)
-            .stop(stop.clone())
-            .on(on)
-            .run_until_stopped()
-    );
+    let server = Server::new(rt, app).options(config.options);
+    let mut served = pin!(server.stop(stop.clone()).on(on));
     std::future::poll_fn(|cx| {
         while let Poll::Ready(Some(signal)) = signals.as_mut().poll_next(cx)? {
             tracing::info!(?signal, "asked to stop");

@@ -48,12 +48,7 @@ pub fn run(app: App) -> io::Result<()> {
             signal(SignalKind::interrupt())?,
         );
         let watch = tokio::spawn(stop_on(signals, stop.clone()));
-        let served = serve(app)
-            .options(config.options)
-            .stop(stop)
-            .on(on)
-            .run_until_stopped()
-            .await;
+        let served = serve(app).options(config.options).stop(stop).on(on).await;
         watch.abort();
         served
     });
