@@ -22,6 +22,8 @@ mod body;
 mod context;
 mod error;
 pub mod extract;
+#[cfg(test)]
+mod fixture;
 mod handler;
 pub mod pipeline;
 mod request;
