@@ -7,8 +7,8 @@ use std::task::Poll;
 
 use async_signal::{Signal, Signals};
 use futures_core::Stream;
-use tideway::App;
-use tideway_driver::{Runtime, Server, Stop, config};
+use tideway::{App, Peer};
+use tideway_driver::{Config, Runtime, Server, Stop, config};
 
 /// Serves `app` until SIGTERM or SIGINT; the body of an adapter's `run`.
 ///
@@ -19,16 +19,31 @@ use tideway_driver::{Runtime, Server, Stop, config};
 ///
 /// A wrong setting, an address that cannot be bound, or signals that cannot be watched.
 pub async fn run(rt: impl Runtime, app: App) -> io::Result<()> {
-    let config = config(|name| std::env::var(name).ok()).map_err(io::Error::other)?;
+    let config = config(|name| std::env::var(name).ok())?;
+    let ready = |at| tracing::info!(target: "tideway", %at, "listening");
+    run_with(rt, app, config, ready).await
+}
+
+/// As [`run`], with settings of the caller's; the body of an adapter's `run_with`.
+///
+/// # Errors
+///
+/// An address that cannot be bound, or signals that cannot be watched.
+pub async fn run_with(
+    rt: impl Runtime,
+    app: App,
+    config: Config,
+    ready: impl FnOnce(Peer) + Send + 'static,
+) -> io::Result<()> {
     let on = config.listen.bind()?;
     let stop = Stop::new();
     // Installed before anything is served, so that no signal is lost.
     let mut signals = pin!(Signals::new([Signal::Term, Signal::Int])?);
-    let server = Server::new(rt, app).options(config.options);
+    let server = Server::new(rt, app).options(config.options).on_ready(ready);
     let mut served = pin!(server.stop(stop.clone()).on(on));
     std::future::poll_fn(|cx| {
         while let Poll::Ready(Some(signal)) = signals.as_mut().poll_next(cx)? {
-            tracing::info!(?signal, "asked to stop");
+            tracing::info!(target: "tideway", ?signal, "asked to stop");
             stop.stop();
         }
         served.as_mut().poll(cx).map_ok(drop)

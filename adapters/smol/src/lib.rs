@@ -11,9 +11,9 @@
 use std::future::Future;
 use std::io;
 
-use tideway::App;
+use tideway::{App, Peer};
 use tideway_async_io::{AsyncIo, Executor};
-use tideway_driver::Server;
+use tideway_driver::{Config, Server};
 
 /// smol as a runtime for the driver.
 pub type Smol = AsyncIo<Global>;
@@ -39,6 +39,21 @@ impl Executor for Global {
 /// A wrong setting, an address that cannot be bound, or signals that cannot be watched.
 pub fn run(app: App) -> io::Result<()> {
     smol::block_on(tideway_async_io::run(Smol::default(), app))
+}
+
+/// As [`run`], with settings of the caller's; `ready` is called with the address once connections
+/// are taken.
+///
+/// # Errors
+///
+/// An address that cannot be bound, or signals that cannot be watched.
+pub fn run_with(
+    app: App,
+    config: Config,
+    ready: impl FnOnce(Peer) + Send + 'static,
+) -> io::Result<()> {
+    let served = tideway_async_io::run_with(Smol::default(), app, config, ready);
+    smol::block_on(served)
 }
 
 /// A server for a program with a `smol::block_on` of its own; no signals, no environment.

@@ -6,23 +6,22 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tideway::{Mono, Now, Wall};
 
-static EPOCH: OnceLock<Instant> = OnceLock::new();
-
 /// What `Mono` counts from.
-pub(crate) fn epoch() -> Instant {
+fn epoch() -> Instant {
+    static EPOCH: OnceLock<Instant> = OnceLock::new();
     *EPOCH.get_or_init(Instant::now)
 }
 
-pub(crate) fn now(epoch: Instant) -> Now {
+pub(crate) fn now() -> Now {
     Now {
-        mono: Mono::from_nanos(epoch.elapsed().as_nanos() as u64),
+        mono: Mono::from_nanos(epoch().elapsed().as_nanos() as u64),
         wall: wall(SystemTime::now()),
     }
 }
 
 /// The tokio instant at `mono`.
-pub(crate) fn instant(epoch: Instant, mono: Mono) -> tokio::time::Instant {
-    (epoch + Duration::from_nanos(mono.as_nanos())).into()
+pub(crate) fn instant(mono: Mono) -> tokio::time::Instant {
+    (epoch() + Duration::from_nanos(mono.as_nanos())).into()
 }
 
 fn wall(time: SystemTime) -> Wall {
@@ -45,6 +44,6 @@ mod tests {
 
     #[test]
     fn the_last_instant_can_be_slept_until() {
-        let _ = instant(epoch(), Mono::from_nanos(u64::MAX));
+        let _ = instant(Mono::from_nanos(u64::MAX));
     }
 }

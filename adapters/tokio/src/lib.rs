@@ -16,9 +16,9 @@ mod stream;
 
 use std::io;
 
-use tideway::App;
-use tideway_driver::{Server, Stop, config};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tideway::{App, Peer};
+use tideway_driver::{Config, Server, Stop, config};
+use tokio::signal::unix::{SignalKind, signal};
 
 pub use listener::TokioListener;
 pub use runtime::Tokio;
@@ -35,22 +35,31 @@ pub use stream::TokioStream;
 ///
 /// A wrong setting, an address that cannot be bound, or a runtime that cannot start.
 pub fn run(app: App) -> io::Result<()> {
-    let config = config(|name| std::env::var(name).ok()).map_err(io::Error::other)?;
+    let config = config(|name| std::env::var(name).ok())?;
+    let ready = |at| tracing::info!(target: "tideway", %at, "listening");
+    run_with(app, config, ready)
+}
+
+/// As [`run`], with settings of the caller's; `ready` is called with the address once connections
+/// are taken.
+///
+/// # Errors
+///
+/// An address that cannot be bound, or a runtime that cannot start.
+pub fn run_with(
+    app: App,
+    config: Config,
+    ready: impl FnOnce(Peer) + Send + 'static,
+) -> io::Result<()> {
     let on = config.listen.bind()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Runtime::new()?;
     let served = runtime.block_on(async {
         let stop = Stop::new();
         // Installed before anything is served, so that no signal is lost.
-        let signals = (
-            signal(SignalKind::terminate())?,
-            signal(SignalKind::interrupt())?,
-        );
-        let watch = tokio::spawn(stop_on(signals, stop.clone()));
-        let served = serve(app).options(config.options).stop(stop).on(on).await;
-        watch.abort();
-        served
+        watch(SignalKind::terminate(), stop.clone())?;
+        watch(SignalKind::interrupt(), stop.clone())?;
+        let server = serve(app).options(config.options).stop(stop);
+        server.on_ready(ready).on(on).await
     });
     runtime.shutdown_background();
     served.map(drop)
@@ -66,16 +75,14 @@ pub fn serve(app: App) -> Server<Tokio> {
     Server::new(Tokio::current(), app)
 }
 
-async fn stop_on((mut terminate, mut interrupt): (Signal, Signal), stop: Stop) {
-    loop {
-        let name = std::future::poll_fn(|cx| {
-            if terminate.poll_recv(cx).is_ready() {
-                return std::task::Poll::Ready("SIGTERM");
-            }
-            interrupt.poll_recv(cx).map(|_| "SIGINT")
-        })
-        .await;
-        tracing::info!(signal = name, "asked to stop");
-        stop.stop();
-    }
+/// Stops at each signal of a kind, until the runtime ends.
+fn watch(kind: SignalKind, stop: Stop) -> io::Result<()> {
+    let mut signals = signal(kind)?;
+    tokio::spawn(async move {
+        while signals.recv().await.is_some() {
+            tracing::info!(target: "tideway", signal = kind.as_raw_value(), "asked to stop");
+            stop.stop();
+        }
+    });
+    Ok(())
 }

@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::io;
-use std::time::Instant;
 
 use tideway::{Mono, Now, Seed};
 use tideway_driver::{Bound, Runtime};
@@ -20,7 +19,6 @@ use crate::stream::TokioStream;
 #[derive(Clone, Debug)]
 pub struct Tokio {
     handle: Handle,
-    epoch: Instant,
 }
 
 impl Tokio {
@@ -37,8 +35,7 @@ impl Tokio {
     /// The runtime behind `handle`.
     #[must_use]
     pub fn new(handle: Handle) -> Self {
-        let epoch = clock::epoch();
-        Self { handle, epoch }
+        Self { handle }
     }
 }
 
@@ -48,7 +45,7 @@ impl Runtime for Tokio {
     type Sleep = TokioSleep;
 
     fn now(&self) -> Now {
-        clock::now(self.epoch)
+        clock::now()
     }
 
     fn seed(&self) -> Seed {
@@ -59,7 +56,7 @@ impl Runtime for Tokio {
 
     fn sleep_until(&self, at: Mono) -> TokioSleep {
         let _context = self.handle.enter();
-        TokioSleep::new(self.epoch, at)
+        TokioSleep::new(at)
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {

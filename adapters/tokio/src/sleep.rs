@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Instant;
 
 use pin_project_lite::pin_project;
 use tideway::Mono;
@@ -17,15 +16,14 @@ pin_project! {
     pub struct TokioSleep {
         #[pin]
         inner: tokio::time::Sleep,
-        epoch: Instant,
     }
 }
 
 impl TokioSleep {
     /// Must be called in the context of a runtime.
-    pub(crate) fn new(epoch: Instant, at: Mono) -> Self {
-        let inner = tokio::time::sleep_until(clock::instant(epoch, at));
-        Self { inner, epoch }
+    pub(crate) fn new(at: Mono) -> Self {
+        let inner = tokio::time::sleep_until(clock::instant(at));
+        Self { inner }
     }
 }
 
@@ -39,7 +37,6 @@ impl Future for TokioSleep {
 
 impl Sleep for TokioSleep {
     fn reset(self: Pin<&mut Self>, at: Mono) {
-        let this = self.project();
-        this.inner.reset(clock::instant(*this.epoch, at));
+        self.project().inner.reset(clock::instant(at));
     }
 }

@@ -33,18 +33,12 @@ impl From<UnixStream> for TokioStream {
     }
 }
 
-/// Runs `$call` on whichever stream it is, pinned.
+/// Runs `$call` on whichever stream it is.
 macro_rules! either {
     ($self:ident, $stream:ident => $call:expr) => {
         match &mut $self.get_mut().0 {
-            Inner::Tcp(stream) => {
-                let $stream = Pin::new(stream);
-                $call
-            }
-            Inner::Unix(stream) => {
-                let $stream = Pin::new(stream);
-                $call
-            }
+            Inner::Tcp($stream) => $call,
+            Inner::Unix($stream) => $call,
         }
     };
 }
@@ -57,7 +51,7 @@ impl Read for TokioStream {
     ) -> Poll<io::Result<()>> {
         // SAFETY: tokio's `ReadBuf` only ever initialises bytes, it never uninitialises one.
         let mut spare = ReadBuf::uninit(unsafe { buf.as_mut() });
-        ready!(either!(self, stream => stream.poll_read(cx, &mut spare)))?;
+        ready!(either!(self, stream => Pin::new(stream).poll_read(cx, &mut spare)))?;
         let read = spare.filled().len();
         // SAFETY: `filled` bytes have been initialised by the read above, in this very memory.
         unsafe { buf.advance(read) };
@@ -71,15 +65,15 @@ impl Write for TokioStream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        either!(self, stream => stream.poll_write(cx, buf))
+        either!(self, stream => Pin::new(stream).poll_write(cx, buf))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, stream => stream.poll_flush(cx))
+        either!(self, stream => Pin::new(stream).poll_flush(cx))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, stream => stream.poll_shutdown(cx))
+        either!(self, stream => Pin::new(stream).poll_shutdown(cx))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -91,6 +85,6 @@ impl Write for TokioStream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        either!(self, stream => stream.poll_write_vectored(cx, bufs))
+        either!(self, stream => Pin::new(stream).poll_write_vectored(cx, bufs))
     }
 }
