@@ -85,10 +85,9 @@ impl Outgoing {
         if self.pieces && data.len() > PIECE {
             self.rest = data.split_off(PIECE);
         }
-        self.guard.pulse.wrote();
-        self.guard.step(Input::BodyOut(data.len()));
+        self.guard.wrote(data.len());
         if self.is_end_stream() {
-            self.guard.end(End::Complete { bytes: 0 });
+            self.guard.complete();
         } else if self.pieces {
             // HTTP/2 polls again once the peer's window has room; till then it is blocked.
             self.guard.step(Input::Blocked);
@@ -107,7 +106,7 @@ impl HttpBody for Outgoing {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
         if this.pieces {
-            this.guard.step(Input::BodyOut(0));
+            this.guard.wrote(0);
         }
         if !this.rest.is_empty() {
             let rest = std::mem::take(&mut this.rest);
@@ -125,11 +124,11 @@ impl HttpBody for Outgoing {
                 Err(trailers) => trailers,
             })),
             Some(Err(error)) => {
-                this.guard.end(End::Aborted(Abort::Body));
+                this.guard.fail(&error);
                 Some(Err(error))
             }
             None => {
-                this.guard.end(End::Complete { bytes: 0 });
+                this.guard.complete();
                 None
             }
         })
@@ -152,7 +151,7 @@ impl Drop for Outgoing {
     fn drop(&mut self) {
         // hyper drops a body that says it is at its end without another poll.
         if self.is_end_stream() {
-            self.guard.end(End::Complete { bytes: 0 });
+            self.guard.complete();
         }
     }
 }
@@ -207,15 +206,33 @@ impl Guard {
         false
     }
 
-    fn end(&mut self, end: End) {
-        let end = match (&self.exchange, end) {
-            (None, _) => return,
-            (Some(exchange), End::Complete { .. }) => End::Complete {
-                bytes: exchange.bytes_out(),
-            },
-            (Some(_), end) => end,
-        };
-        self.step(Input::End(end));
+    /// Bytes were handed to hyper.
+    fn wrote(&mut self, bytes: usize) {
+        self.pulse.wrote();
+        if let Some(exchange) = &mut self.exchange {
+            exchange.body_out(bytes);
+        }
+    }
+
+    fn complete(&mut self) {
+        if let Some(exchange) = &self.exchange {
+            let bytes = exchange.bytes_out();
+            self.end(&End::Complete { bytes });
+        }
+    }
+
+    fn fail(&mut self, error: &BodyError) {
+        if let Some(mut exchange) = self.exchange.take() {
+            exchange.body_failed(self.pulse.now(), error);
+            self.pulse.end();
+        }
+    }
+
+    fn end(&mut self, end: &End) {
+        if let Some(mut exchange) = self.exchange.take() {
+            exchange.finish(self.pulse.now(), end);
+            self.pulse.end();
+        }
     }
 }
 
@@ -228,6 +245,6 @@ impl Drop for Guard {
                 _ => self.pulse.why_dropped(),
             },
         };
-        self.end(End::Aborted(why));
+        self.end(&End::Aborted(why));
     }
 }

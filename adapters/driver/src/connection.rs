@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use http::StatusCode;
 use hyper::server::conn::{http1, http2};
-use tideway::pipeline::{Abort, Pipeline};
+use tideway::pipeline::{Abort, Origin, Pipeline};
 use tideway::{Mono, Peer, Seed};
 use tideway_engine::wire::{Cut, Watch};
 
 use crate::executor::Streams;
 use crate::pulse::Pulse;
 use crate::refusal::Refusals;
-use crate::service::{Exchanges, Forks, Pulses, Source};
+use crate::service::{Exchanges, Pulses};
 use crate::stop::{Phase, Seat, Stop};
 use crate::wire::{Protocol, Wire};
 use crate::{Options, Runtime, Sleep};
@@ -75,17 +75,13 @@ pub(crate) async fn connection<R, S>(
         begun: 0,
     };
     let protocol = poll_fn(|cx| around.poll_protocol(sleep.as_mut(), cx)).await;
-    let source = Arc::new(Source {
-        pipeline: shared.pipeline.clone(),
-        peer,
-        rng: Mutex::new(Forks::Seed(seed)),
-    });
+    let origin = Origin::new(shared.pipeline.clone(), peer, seed);
     let ended = match protocol {
         Protocol::Closed => return,
         Protocol::Http1 => {
-            around.wire.set_refusals(Refusals(source.clone()));
+            around.wire.set_refusals(Refusals(origin.clone()));
             let service = Exchanges {
-                source: source.clone(),
+                origin: origin.clone(),
                 pulses: Pulses::One(around.pulse.clone()),
             };
             let mut http = pin!(
@@ -101,7 +97,7 @@ pub(crate) async fn connection<R, S>(
         Protocol::Http2 => {
             let next = Arc::new(Mutex::new(None));
             let service = Exchanges {
-                source: source.clone(),
+                origin: origin.clone(),
                 pulses: Pulses::PerStream(around.pulse.clone(), next.clone()),
             };
             let streams = Streams::new(around.rt.clone(), around.pulse.clone(), next);
@@ -118,7 +114,7 @@ pub(crate) async fn connection<R, S>(
             around.run(http.as_mut(), sleep.as_mut(), |http| http.graceful_shutdown()).await
         }
     };
-    around.close(ended, &source, sleep).await;
+    around.close(ended, &origin, sleep).await;
 }
 
 /// The state of the task around hyper.
@@ -266,11 +262,11 @@ where
     }
 
     /// What is left to do once hyper is done or cut.
-    async fn close(mut self, ended: Ended, source: &Arc<Source>, mut sleep: Pin<&mut R::Sleep>) {
+    async fn close(mut self, ended: Ended, origin: &Arc<Origin>, mut sleep: Pin<&mut R::Sleep>) {
         let linger = match &ended {
             Ended::Http(result) => result.is_err() || self.pulse.is_closing(),
             Ended::Watch(Cut::Header) => {
-                let reply = Refusals(source.clone())
+                let reply = Refusals(origin.clone())
                     .reply(StatusCode::REQUEST_TIMEOUT, self.pulse.now());
                 self.wire.state().append(&reply);
                 true

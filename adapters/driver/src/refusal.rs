@@ -6,19 +6,16 @@ use std::sync::Arc;
 use http::StatusCode;
 use tideway::Now;
 use tideway::bytes::Bytes;
-use tideway::pipeline::refuse;
+use tideway::pipeline::{Origin, refuse};
 
-use crate::service::Source;
 
 /// Makes the replies of one connection.
-pub(crate) struct Refusals(pub(crate) Arc<Source>);
+pub(crate) struct Refusals(pub(crate) Arc<Origin>);
 
 impl Refusals {
     /// A complete HTTP/1.1 response that closes the connection.
     pub(crate) fn reply(&mut self, status: StatusCode, now: Now) -> Vec<u8> {
-        let mut entropy = [0; 16];
-        entropy.copy_from_slice(&self.0.fork().0[..16]);
-        let response = refuse(status, &self.0.peer, now, u128::from_le_bytes(entropy));
+        let response = refuse(status, self.0.peer(), now, self.0.entropy());
         let reason = status.canonical_reason().unwrap_or("Error");
         let mut bytes = Vec::with_capacity(512);
         // Writing to a Vec cannot fail.

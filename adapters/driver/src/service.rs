@@ -7,43 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use hyper::service::Service;
-use tideway::pipeline::{Exchange, Pipeline, Running};
-use tideway::{Peer, Request, Rng, Seed};
+use tideway::Request;
+use tideway::pipeline::{Exchange, Origin, Running};
 
 use crate::body::{Guard, Incoming, Outgoing};
 use crate::pulse::Pulse;
-
-/// What the exchanges of one connection share.
-pub(crate) struct Source {
-    pub(crate) pipeline: Arc<Pipeline>,
-    pub(crate) peer: Peer,
-    pub(crate) rng: Mutex<Forks>,
-}
-
-/// The connection's stream of randomness: a seed until the first request makes a generator of it,
-/// so that a silent connection stays small.
-pub(crate) enum Forks {
-    Seed(Seed),
-    Rng(Box<Rng>),
-}
-
-impl Forks {
-    fn next(&mut self) -> Seed {
-        if let Forks::Seed(seed) = self {
-            *self = Forks::Rng(Box::new(Rng::new(seed)));
-        }
-        match self {
-            Forks::Rng(rng) => rng.fork(),
-            Forks::Seed(seed) => seed.clone(),
-        }
-    }
-}
-
-impl Source {
-    pub(crate) fn fork(&self) -> Seed {
-        self.rng.lock().unwrap_or_else(PoisonError::into_inner).next()
-    }
-}
 
 /// Where the pulse of the next exchange comes from.
 pub(crate) enum Pulses {
@@ -55,7 +23,7 @@ pub(crate) enum Pulses {
 
 /// The service of one connection.
 pub(crate) struct Exchanges {
-    pub(crate) source: Arc<Source>,
+    pub(crate) origin: Arc<Origin>,
     pub(crate) pulses: Pulses,
 }
 
@@ -76,15 +44,10 @@ impl Service<hyper::Request<hyper::body::Incoming>> for Exchanges {
         };
         let now = pulse.now();
         let (head, body) = request.into_parts();
-        let request = Request::new(head, Incoming::wrap(body, &pulse), self.source.peer);
-        let exchange = Exchange::new(
-            self.source.pipeline.clone(),
-            request,
-            self.source.fork(),
-            now,
-        );
+        let request = Request::new(head, Incoming::wrap(body, &pulse));
+        let exchange = Exchange::new(self.origin.clone(), request, now);
         pulse.begin();
-        let running = Running::start(Box::new(exchange), now);
+        let running = Running::start(exchange, now);
         Serving {
             running: Some(running),
             pulse,

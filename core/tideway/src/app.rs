@@ -268,3 +268,110 @@ impl std::fmt::Display for BuildError {
 }
 
 impl std::error::Error for BuildError {}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::extract::State;
+    use crate::{BoxFuture, Mono, Now, Wall, get};
+
+    struct Nothing;
+
+    impl Tasks for Nothing {
+        fn now(&self) -> Now {
+            Now::start(Wall(0))
+        }
+
+        fn sleep_until(&self, _: Mono) -> BoxFuture<'static, ()> {
+            Box::pin(std::future::ready(()))
+        }
+
+        fn spawn(&self, task: BoxFuture<'static, ()>) {
+            drop(task);
+        }
+
+        fn run(&self, work: Box<dyn FnOnce() + Send>) {
+            work();
+        }
+    }
+
+    struct Named(&'static str);
+
+    impl Stage for Named {
+        fn name(&self) -> &'static str {
+            self.0
+        }
+    }
+
+    fn build(app: App) -> Result<Arc<Pipeline>, BuildError> {
+        app.pipeline(Arc::new(Nothing))
+    }
+
+    #[test]
+    fn every_mistake_is_reported_at_once_with_its_place() {
+        async fn needy(_: State<Duration>) {}
+        async fn lost(_: State<u16>) {}
+        let app = App::bare()
+            .route("/a", get(needy))
+            .route("/b", get(|| ()).post(lost))
+            .route("c", get(|| ()))
+            .fallback(lost)
+            .provide(1_u8)
+            .provide(2_u8)
+            .stage(Named("one"))
+            .stage(Named("one"))
+            .stage_before("two", Named("three"))
+            .without_stage("four");
+        let error = build(app).expect_err("mistakes");
+        let wanted = [
+            "GET /a needs a `core::time::Duration`; give the app one with `provide`",
+            "POST /b needs a `u16`; give the app one with `provide`",
+            "`c` must start with `/`",
+            "a `u8` was provided twice; wrap one in a type of its own",
+            "the `fallback` needs a `u16`; give the app one with `provide`",
+            "the stage `four` was to be removed, which is not there; the stages are: one, one",
+            "the stage `one` is there twice; remove one",
+            "the stage `three` was to stand before `two`, which is not there; the stages are: one, one",
+        ];
+        assert_eq!(error.errors(), wanted);
+        assert!(
+            error
+                .to_string()
+                .starts_with("the app cannot be built:\n  - GET /a")
+        );
+    }
+
+    #[test]
+    fn what_is_provided_is_enough() {
+        let app = App::bare()
+            .provide(1_u8)
+            .route("/", get(|n: State<u8>| n.0.to_string()));
+        assert!(build(app).is_ok());
+    }
+
+    #[test]
+    fn the_order_of_stages_is_a_list() {
+        let app = App::bare()
+            .stage(Named("a"))
+            .stage(Named("c"))
+            .stage_before("c", Named("b"))
+            .without_stage("a");
+        assert_eq!(app.stages(), ["b", "c"]);
+        let default = App::new();
+        assert!(build(default).is_ok());
+    }
+
+    #[test]
+    fn routes_are_listed_with_their_methods() {
+        let group = Routes::new()
+            .route("/", get(|| ()).post(|| ()))
+            .route("/{id}", crate::any(|| ()).delete(|| ()));
+        let app = App::bare()
+            .nest("/notes", group)
+            .route("/notes", crate::put(|| ()));
+        let lines: Vec<_> = app.routes().iter().map(ToString::to_string).collect();
+        assert_eq!(lines, ["GET,POST,PUT /notes", "DELETE,any /notes/{id}"]);
+    }
+}

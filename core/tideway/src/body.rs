@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
-use crate::error::BoxError;
+use crate::error::{BoxError, caught};
 
 mod collect;
 mod filter;
@@ -114,6 +114,10 @@ impl Body {
     /// The body, passed through `filter`.
     #[must_use]
     pub fn filtered(self, filter: Box<dyn Filter>) -> Self {
+        if let Kind::Incoming { .. } = self.0 {
+            // What a peer sent stays what a peer sent: a later limit counts what the filter made of it.
+            return Self::incoming(filter::Filtered::new(self, filter));
+        }
         Self(Kind::Stream(Box::pin(filter::Filtered::new(self, filter))))
     }
 
@@ -166,7 +170,13 @@ impl HttpBody for Body {
                 *kind = Kind::Empty;
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
-            Kind::Stream(body) => body.as_mut().poll_frame(cx),
+            Kind::Stream(body) => match caught(|| body.as_mut().poll_frame(cx)) {
+                Ok(frame) => frame,
+                Err(panic) => {
+                    *kind = Kind::Empty;
+                    Poll::Ready(Some(Err(BodyError::Producer(panic.into()))))
+                }
+            },
             Kind::Incoming { body, left, limit } => {
                 let frame = ready!(body.as_mut().poll_frame(cx));
                 if let Some(Ok(frame)) = &frame

@@ -12,6 +12,7 @@
 //! | [`Body`](crate::Body), [`Request`] | the body unread, or everything | never |
 //! | `Method`, `Uri`, `Version`, `HeaderMap` | that part of the head | never |
 //! | [`MatchedPath`] | the route's pattern | 500 outside a route |
+//! | [`Readiness`] | whether new work is welcome | never in an app |
 //! | [`Peer`](crate::Peer), [`RequestId`](crate::RequestId), [`Clock`](crate::Clock) | what the framework knows | never |
 //!
 //! `Result<T, T::Rejection>` hands the rejection to the handler. `Option<T>` is `None` only when
@@ -37,6 +38,7 @@ mod media;
 mod optional;
 mod path;
 mod query;
+mod ready;
 mod state;
 
 pub use body::TextRejection;
@@ -46,6 +48,7 @@ pub use json::{Json, JsonRejection};
 pub use known::{ConnectInfo, MatchedPath};
 pub use path::{BadValue, Path, PathRejection};
 pub use query::{BadField, Query, QueryRejection};
+pub use ready::Readiness;
 pub use state::State;
 
 /// Marks a [`FromRequest`] that takes the request as a whole; the default.

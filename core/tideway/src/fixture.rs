@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use crate::routing::{Endpoint, Reply, Router};
-use crate::{Body, Peer, Request, Response, Routes, get};
+use crate::{Body, Request, Response, Routes, get};
 
 /// Polls until done; nothing here ever waits for more than itself.
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -22,7 +22,7 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
 pub(crate) fn request(method: &str, uri: &str) -> Request {
     let head = http::Request::builder().method(method).uri(uri).body(());
     let (head, ()) = head.expect("a request").into_parts();
-    Request::new(head, Body::empty(), Peer::Other)
+    Request::new(head, Body::empty())
 }
 
 /// A GET of `uri` with the parameters that `pattern` takes from it.
@@ -47,7 +47,7 @@ pub(crate) fn ask(router: &Router, method: &str, uri: &str) -> Response {
     let mut request = request(method, uri);
     let found = router.find(&request.parts.method, request.parts.uri.path());
     request.parts.params = found.params;
-    answer(found.endpoint, request)
+    answer(&**found.endpoint, request)
 }
 
 /// The body of a response as text.

@@ -12,12 +12,14 @@ use crate::tasks::Tasks;
 
 mod exchange;
 mod line;
+mod origin;
 mod refusal;
 mod running;
 mod stage;
 
 pub use exchange::{Exchange, Input, Step};
 pub use line::RequestLine;
+pub use origin::Origin;
 pub use refusal::refuse;
 pub use running::Running;
 pub use stage::{Abort, Answer, Ask, Cx, Deadline, End, Flow, Slot, Stage};

@@ -6,7 +6,7 @@ use http::{Extensions, HeaderMap, Method, Uri, Version};
 use tideway_engine::Now;
 
 use crate::body::Body;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Origin, Pipeline};
 use crate::routing::Params;
 
 mod id;
@@ -21,8 +21,8 @@ pub type Response<B = Body> = http::Response<B>;
 /// A request on its way to a handler.
 #[derive(Debug)]
 pub struct Request {
-    /// Everything but the body.
-    pub parts: Parts,
+    /// Everything but the body; boxed, since a request is moved often and a head is large.
+    pub parts: Box<Parts>,
     /// The body, not yet read.
     pub body: Body,
 }
@@ -43,16 +43,15 @@ pub struct Parts {
     /// Values of the user's own stages and wrappers.
     pub extensions: Extensions,
     pub(crate) params: Params,
-    pub(crate) peer: Peer,
     pub(crate) id: RequestId,
     pub(crate) received: Now,
-    pub(crate) pipeline: Option<Arc<Pipeline>>,
+    pub(crate) origin: Option<Arc<Origin>>,
 }
 
 impl Request {
-    /// A request as it comes from the wire, not yet routed. For drivers and tests.
+    /// A request as it comes from the wire; its [`Origin`] is given to the exchange. For drivers and tests.
     #[must_use]
-    pub fn new(head: http::request::Parts, body: Body, peer: Peer) -> Self {
+    pub fn new(head: http::request::Parts, body: Body) -> Self {
         let http::request::Parts {
             method,
             uri,
@@ -62,18 +61,17 @@ impl Request {
             ..
         } = head;
         Self {
-            parts: Parts {
+            parts: Box::new(Parts {
                 method,
                 uri,
                 version,
                 headers,
                 extensions,
                 params: Params::default(),
-                peer,
                 id: RequestId::NONE,
                 received: Now::start(tideway_engine::Wall(0)),
-                pipeline: None,
-            },
+                origin: None,
+            }),
             body,
         }
     }
@@ -83,7 +81,7 @@ impl Parts {
     /// Who sent it.
     #[must_use]
     pub fn peer(&self) -> &Peer {
-        &self.peer
+        self.origin.as_ref().map_or(&Peer::Other, |origin| origin.peer())
     }
 
     /// The request id; [`RequestId::NONE`] where no stage made one.
@@ -104,10 +102,16 @@ impl Parts {
         &self.params
     }
 
+    /// The application that serves it; `None` before routing.
+    #[must_use]
+    pub fn pipeline(&self) -> Option<&Arc<Pipeline>> {
+        self.origin.as_ref().map(|origin| origin.pipeline())
+    }
+
     /// The pattern of the matched route, such as `/users/{id}`; `None` before routing and for a 404.
     #[must_use]
     pub fn route(&self) -> Option<&str> {
-        self.pipeline.as_ref()?.pattern(self.params.route()?)
+        self.pipeline()?.pattern(self.params.route()?)
     }
 }
 
@@ -119,7 +123,7 @@ impl std::fmt::Debug for Parts {
             .field("version", &self.version)
             .field("headers", &self.headers)
             .field("route", &self.route())
-            .field("peer", &self.peer)
+            .field("peer", self.peer())
             .field("id", &self.id)
             .finish_non_exhaustive()
     }

@@ -15,6 +15,7 @@ mod group;
 mod method;
 mod params;
 mod pattern;
+mod plan;
 mod refused;
 mod router;
 mod settings;
@@ -24,11 +25,12 @@ pub use endpoint::{Endpoint, Reply};
 pub use group::Routes;
 pub use method::MethodRouter;
 pub use params::Params;
-pub use router::{Found, RouteLine, Router};
+pub use plan::RouteLine;
+pub use router::{Found, Router};
 pub use settings::Settings;
 
+pub(crate) use plan::Plan;
 pub(crate) use refused::cut;
-pub(crate) use router::Plan;
 
 /// An endpoint, shared by a router and the wrappers around it.
 pub(crate) type Shared = Arc<dyn Endpoint>;

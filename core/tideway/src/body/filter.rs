@@ -9,7 +9,7 @@ use http_body::{Body as HttpBody, Frame};
 use tideway_engine::Chunks;
 
 use super::{Body, BodyError};
-use crate::error::{BoxError, caught};
+use crate::error::BoxError;
 
 /// A pure transform of a body's bytes: compression, hashing, counting.
 ///
@@ -38,7 +38,7 @@ pub struct Reject {
 }
 
 pin_project_lite::pin_project! {
-    /// A handler's stream as a body: errors are wrapped, panics become errors.
+    /// A handler's stream as a body, fused: errors are wrapped.
     pub(super) struct Produced<S> {
         #[pin]
         stream: S,
@@ -71,14 +71,7 @@ where
         if *this.ended {
             return Poll::Ready(None);
         }
-        let stream = this.stream;
-        let item = match caught(|| stream.poll_next(cx)) {
-            Ok(poll) => ready!(poll),
-            Err(panic) => {
-                *this.ended = true;
-                return Poll::Ready(Some(Err(BodyError::Producer(panic.into()))));
-            }
-        };
+        let item = ready!(this.stream.poll_next(cx));
         *this.ended = !matches!(item, Some(Ok(_)));
         Poll::Ready(item.map(|chunk| {
             chunk

@@ -18,7 +18,7 @@ impl FromRequestParts for Peer {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &Context) -> Result<Self, Infallible> {
-        Ok(parts.peer)
+        Ok(*parts.peer())
     }
 }
 
@@ -36,7 +36,7 @@ impl FromRequestParts for RequestId {
 }
 
 fn tasks(parts: &Parts) -> Result<Arc<dyn Tasks>, Problem> {
-    let pipeline = parts.pipeline.as_ref().ok_or_else(|| unrouted("a clock"))?;
+    let pipeline = parts.pipeline().ok_or_else(|| unrouted("a clock"))?;
     Ok(Arc::clone(&pipeline.tasks))
 }
 
@@ -97,7 +97,7 @@ impl FromRequestParts for MatchedPath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &Context) -> Result<Self, Problem> {
-        match (&parts.pipeline, parts.params.route()) {
+        match (parts.pipeline(), parts.params.route()) {
             (Some(pipeline), Some(route)) => Ok(Self {
                 pipeline: Arc::clone(pipeline),
                 route,

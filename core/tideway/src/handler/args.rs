@@ -54,8 +54,8 @@ macro_rules! arguments {
             #[allow(non_snake_case, reason = "each value is named after its type parameter")]
             #[allow(unused_mut, reason = "a single argument takes the request whole")]
             async fn extract(mut request: Request) -> Result<Self, Response> {
-                let pipeline = request.parts.pipeline.clone();
-                let cx = pipeline.as_deref().map_or(&*NO_SERVICES, |p| &p.context);
+                let origin = request.parts.origin.clone();
+                let cx = origin.as_ref().map_or(&*NO_SERVICES, |o| o.pipeline().context());
                 $(
                     let $arg = match $arg::from_request_parts(&mut request.parts, cx).await {
                         Ok(value) => value,

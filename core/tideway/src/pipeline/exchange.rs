@@ -8,22 +8,24 @@
 //!                    Asking                   └───────────────────────┘ Asking
 //! ```
 //!
-//! Questions: [`Exchange::is_done`], [`Exchange::line`]. Inputs: [`Exchange::step`], which never fails.
+//! Questions: [`Exchange::is_done`], [`Exchange::line`]. Inputs: [`Exchange::step`] and
+//! [`Exchange::body_failed`], which never fail.
 //! Outputs: the returned [`Step`] and [`Exchange::poll_timeout`], to be read again after every step.
 //! Dropping an exchange that has not ended is the input `End(Aborted(Client))`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::Entry;
 use http::{HeaderValue, Method, StatusCode, header};
-use tideway_engine::{Mono, Now, Rng, Seed, Timers};
+use tideway_engine::{Mono, Now, Rng, Timers};
 
 use super::line::{RequestLine, ShortPath};
-use super::{Abort, Answer, Ask, Cx, Deadline, End, Flow, Pipeline, Slot, Stage};
+use super::{Abort, Answer, Ask, Cx, Deadline, End, Flow, Origin, Slot, Stage};
 use crate::arena;
-use crate::body::Body;
+use crate::body::{Body, BodyError};
 use crate::error::{Panicked, Problem, Unstamped, caught};
-use crate::routing::{Params, Reply};
+use crate::routing::{Endpoint, Params, Reply};
 use crate::tasks::BoxFuture;
 use crate::{Request, Response};
 
@@ -42,7 +44,9 @@ const INLINE_SLOTS: usize = 7;
 
 /// One request, one machine; about a kilobyte, so box it once and move the box.
 pub struct Exchange {
-    pipeline: Arc<Pipeline>,
+    origin: Arc<Origin>,
+    /// What answers; found before the first stage, called after the last.
+    endpoint: Option<Arc<dyn Endpoint>>,
     core: Core,
     state: State,
     /// Stages whose `request` ran.
@@ -64,8 +68,7 @@ pub(super) struct Core {
     pub(super) panicked: bool,
     pub(super) close: bool,
     pub(super) cause: Option<String>,
-    seed: Seed,
-    rng: Option<Box<Rng>>,
+    pub(super) rng: Option<Box<Rng>>,
     slots: [Slot; INLINE_SLOTS],
     more: Vec<Slot>,
     last: Now,
@@ -91,6 +94,8 @@ pub enum Input {
     Handled(Result<Response, Panicked>),
     /// This many bytes of request body arrived; zero: the handler waits for more.
     BodyIn(usize),
+    /// Nobody waits for the request body any more: it ended, broke off, or was dropped unread.
+    BodyEnd,
     /// This many bytes of response body were accepted for writing.
     BodyOut(usize),
     /// The peer takes no more bytes for now.
@@ -107,8 +112,8 @@ pub enum Step {
     Handle(BoxFuture<'static, Response>),
     /// Resolve this, then come back with [`Input::Answer`].
     Ask(Ask),
-    /// Drop any handler or ask still running and send this head and body.
-    Respond(Response),
+    /// Drop any handler or ask still running, and send what [`Exchange::take_response`] returns.
+    Respond,
     /// Nothing new; go on with what is running.
     Wait,
     /// The exchange is over: cut what is left of it.
@@ -116,24 +121,23 @@ pub enum Step {
 }
 
 impl Exchange {
-    /// An exchange for `request`, whose head was read at `now`. `seed` is a fork of the
-    /// connection's generator.
+    /// An exchange for `request`, whose head was read at `now`.
     #[must_use]
-    pub fn new(pipeline: Arc<Pipeline>, mut request: Request, seed: Seed, now: Now) -> Self {
+    pub fn new(origin: Arc<Origin>, mut request: Request, now: Now) -> Box<Self> {
         let parts = &mut request.parts;
         parts.received = now;
-        parts.pipeline = Some(pipeline.clone());
+        parts.origin = Some(origin.clone());
         let line = RequestLine {
             method: parts.method.clone(),
             path: ShortPath::new(parts.uri.path()),
             version: parts.version,
             route: None,
-            peer: parts.peer,
             id: crate::RequestId::NONE,
             received: now,
         };
-        Self {
-            pipeline,
+        Box::new(Self {
+            origin,
+            endpoint: None,
             core: Core {
                 line,
                 request: Some(request),
@@ -146,7 +150,6 @@ impl Exchange {
                 panicked: false,
                 close: false,
                 cause: None,
-                seed,
                 rng: None,
                 slots: Default::default(),
                 more: Vec::new(),
@@ -155,7 +158,7 @@ impl Exchange {
             state: State::New,
             entered: 0,
             cursor: 0,
-        }
+        })
     }
 
     /// Whether the exchange has ended; every further input is a no-op.
@@ -208,12 +211,11 @@ impl Exchange {
         self.core.last = now;
         match input {
             Input::BodyOut(bytes) => {
-                self.core.bytes_out += bytes as u64;
-                self.core.timers.clear(Deadline::BodyOut as usize);
+                self.body_out(bytes);
                 Step::Wait
             }
             Input::End(end) => {
-                self.end(&end);
+                self.finish(now, &end);
                 Step::Done
             }
             Input::BodyIn(bytes) => {
@@ -228,27 +230,86 @@ impl Exchange {
                 }
                 Step::Wait
             }
+            Input::BodyEnd => {
+                self.core.timers.clear(Deadline::BodyIn as usize);
+                Step::Wait
+            }
             Input::Blocked => {
                 let timers = &mut self.core.timers;
                 if let Some(limit) = self.core.body_out_limit
+                    && self.state == State::Sending
                     && timers.get(Deadline::BodyOut as usize).is_none()
                 {
                     timers.set(Deadline::BodyOut as usize, now.mono.plus(limit));
                 }
                 Step::Wait
             }
-            Input::Start | Input::Answer(_) | Input::Handled(_) | Input::Timeout => {
-                let mut step = caught(|| self.advance(now, input));
-                loop {
-                    match step {
-                        Ok(step) => return step,
-                        // The cursor moved before the stage was called, so each turn leaves one
-                        // stage fewer to panic.
-                        Err(panic) => step = caught(|| self.after_panic(now, &panic)),
-                    }
-                }
+            Input::Handled(Ok(response)) => self.handled(now, response),
+            Input::Start | Input::Answer(_) | Input::Handled(Err(_)) | Input::Timeout => {
+                self.guarded(now, |exchange| exchange.advance(now, input))
             }
         }
+    }
+
+    /// [`Input::Handled`] with a response, without the detour over an [`Input`].
+    pub fn handled(&mut self, now: Now, response: Response) -> Step {
+        if self.state != State::Handling {
+            // An answer that nobody waits for any more.
+            return if self.is_done() { Step::Done } else { Step::Wait };
+        }
+        self.core.last = now;
+        self.accept(response);
+        self.guarded(now, |exchange| exchange.run_response(now))
+    }
+
+    /// The response to [`Step::Respond`], once.
+    pub fn take_response(&mut self) -> Option<Response> {
+        match self.state {
+            State::Sending => self.core.response.take(),
+            _ => None,
+        }
+    }
+
+    /// Runs `step`; a panic in it becomes a 500, which passes the stages that are left.
+    fn guarded(&mut self, now: Now, step: impl FnOnce(&mut Self) -> Step) -> Step {
+        let mut result = caught(|| step(self));
+        loop {
+            match result {
+                Ok(step) => return step,
+                // The cursor moved before the stage was called, so each turn leaves one stage fewer
+                // to panic.
+                Err(panic) => result = caught(|| self.after_panic(now, &panic)),
+            }
+        }
+    }
+
+    /// [`Input::BodyOut`], without the detour over an [`Input`]: it comes once per chunk.
+    #[inline]
+    pub fn body_out(&mut self, bytes: usize) {
+        self.core.bytes_out += bytes as u64;
+        self.core.timers.clear(Deadline::BodyOut as usize);
+    }
+
+    /// [`Input::End`], without the detour over an [`Input`]: it comes once per request.
+    #[inline]
+    pub fn finish(&mut self, now: Now, end: &End) {
+        if self.state != State::Ended {
+            self.core.last = now;
+            self.end(end);
+        }
+    }
+
+    /// The response body failed with `error`: keeps the cause for the log, then it is the input
+    /// `End(Aborted(Body))`.
+    pub fn body_failed(&mut self, now: Now, error: &BodyError) {
+        if self.state == State::Ended {
+            return;
+        }
+        self.core.cause = Some(error.to_string());
+        if let BodyError::Producer(source) = error {
+            self.core.panicked |= source.is::<Panicked>();
+        }
+        self.step(now, Input::End(End::Aborted(Abort::Body)));
     }
 
     fn advance(&mut self, now: Now, input: Input) -> Step {
@@ -268,7 +329,6 @@ impl Exchange {
                     (_, flow) => self.after_response_stage(now, flow),
                 }
             }
-            (State::Handling, Input::Handled(Ok(response))) => self.respond(now, response),
             (State::Request | State::Handling | State::Response, Input::Handled(Err(panic))) => self.after_panic(now, &panic),
             (_, Input::Timeout) => self.on_timeout(now),
             // An answer that nobody waits for any more.
@@ -281,13 +341,15 @@ impl Exchange {
             return;
         };
         let parts = &mut request.parts;
-        let found = self.pipeline.router.find(&parts.method, parts.uri.path());
+        let router = &self.origin.pipeline().router;
+        let found = router.find(&parts.method, parts.uri.path());
         parts.params = found.params;
         self.core.line.route = parts.params.route();
+        self.endpoint = Some(found.endpoint.clone());
     }
 
     fn run_request(&mut self, now: Now) -> Step {
-        while self.cursor < self.pipeline.stages.len() {
+        while self.cursor < self.origin.pipeline().stages.len() {
             self.entered = self.cursor + 1;
             match self.call(now, |stage, cx| stage.request(cx)) {
                 Flow::Next => self.cursor += 1,
@@ -296,27 +358,28 @@ impl Exchange {
             }
         }
         self.state = State::Handling;
-        let Some(request) = self.core.request.take() else {
+        let (Some(request), Some(endpoint)) = (self.core.request.take(), self.endpoint.take()) else {
             return Step::Wait;
         };
-        let router = &self.pipeline.router;
-        let found = router.find(&request.parts.method, request.parts.uri.path());
-        match found.endpoint.call(request) {
+        match endpoint.call(request) {
             Reply::Now(response) => self.respond(now, response),
             Reply::Later(future) => Step::Handle(future),
         }
     }
 
     /// A response enters the `response` phase.
-    fn respond(&mut self, now: Now, mut response: Response) -> Step {
+    fn respond(&mut self, now: Now, response: Response) -> Step {
+        self.accept(response);
+        self.run_response(now)
+    }
+
+    fn accept(&mut self, response: Response) {
         self.state = State::Response;
-        self.core.timers.clear(Deadline::Handler as usize);
+        // The handler's deadline stays until the head is out, so that no stage asks for ever.
+        self.core.timers.clear(Deadline::BodyIn as usize);
         self.core.request = None;
         self.cursor = self.entered;
-        self.stamp(&mut response);
-        self.core.status = Some(response.status());
-        self.core.response = Some(response);
-        self.run_response(now)
+        self.replace(response);
     }
 
     fn run_response(&mut self, now: Now) -> Step {
@@ -344,16 +407,16 @@ impl Exchange {
     }
 
     fn replace(&mut self, mut response: Response) {
-        self.stamp(&mut response);
+        if !response.extensions().is_empty() {
+            self.stamp(&mut response);
+        }
         self.core.status = Some(response.status());
         self.core.response = Some(response);
     }
 
     /// Puts the request id into a problem document and its cause where the log finds it.
+    #[cold]
     fn stamp(&mut self, response: &mut Response) {
-        if response.extensions().is_empty() {
-            return;
-        }
         if let Some(Unstamped(problem)) = response.extensions_mut().remove::<Unstamped>() {
             if !self.core.line.id.is_none() {
                 *response.body_mut() =
@@ -367,14 +430,21 @@ impl Exchange {
 
     /// The head is final: what HTTP itself demands, then out.
     fn send(&mut self, now: Now) -> Step {
-        let Some(mut response) = self.core.response.take() else {
+        let Some(response) = &mut self.core.response else {
             return Step::Wait;
         };
         self.state = State::Sending;
         self.core.timers.clear(GRACE_TIMER);
-        self.core.status = Some(response.status());
+        self.core.timers.clear(Deadline::Handler as usize);
         let status = response.status();
-        if self.core.line.method == Method::HEAD {
+        self.core.status = Some(status);
+        if status == StatusCode::NOT_MODIFIED
+            || status == StatusCode::NO_CONTENT
+            || status.is_informational()
+        {
+            // Before HEAD: such a head never says how long its missing content is (RFC 9110 §8.6).
+            *response.body_mut() = Body::empty();
+        } else if self.core.line.method == Method::HEAD {
             // RFC 9110 §9.3.2: the same head as for GET, and no content.
             if let Some(len) = response.body().exact_len()
                 && !response.headers().contains_key(header::CONTENT_LENGTH)
@@ -385,20 +455,15 @@ impl Exchange {
             }
             let body = std::mem::take(response.body_mut());
             *response.body_mut() = body.into_length_only();
-        } else if status == StatusCode::NOT_MODIFIED
-            || status == StatusCode::NO_CONTENT
-            || status.is_informational()
-        {
-            *response.body_mut() = Body::empty();
         }
         let headers = response.headers_mut();
-        if !headers.contains_key(header::DATE) {
-            headers.insert(header::DATE, arena::date(now.wall));
+        if let Entry::Vacant(date) = headers.entry(header::DATE) {
+            date.insert(arena::date(now.wall));
         }
         if self.core.close && self.core.line.version < http::Version::HTTP_2 {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        Step::Respond(response)
+        Step::Respond
     }
 
     fn on_timeout(&mut self, now: Now) -> Step {
@@ -406,20 +471,26 @@ impl Exchange {
             return Step::Wait;
         };
         let name = TIMER_NAMES[timer];
+        let mut grace_is_over = timer == GRACE_TIMER;
+        // The earliest gives the reason. Others due with it must not cut the answer to it.
+        while let Some(timer) = self.core.timers.expired(now.mono) {
+            grace_is_over |= timer == GRACE_TIMER;
+        }
         if self.state == State::Sending {
             self.end(&End::Aborted(Abort::Deadline(name)));
             return Step::Done;
         }
-        if timer == GRACE_TIMER {
+        if grace_is_over {
             // The stages that still ask have had their time; what they were to change stays as it is.
             return self.send(now);
         }
         if self.state == State::Response {
             // The answer is being finished; only the grace deadline cuts that.
-            self.core.timers.set(GRACE_TIMER, now.mono.plus(GRACE));
+            if self.core.timers.get(GRACE_TIMER).is_none() {
+                self.core.timers.set(GRACE_TIMER, now.mono.plus(GRACE));
+            }
             return Step::Wait;
         }
-        self.core.timers.clear(Deadline::BodyIn as usize);
         self.core.timers.set(GRACE_TIMER, now.mono.plus(GRACE));
         self.core.cause = Some(format!("deadline \"{name}\" passed"));
         let mut answer = None;
@@ -469,7 +540,6 @@ impl Exchange {
 
     fn end(&mut self, end: &End) {
         self.state = State::Ended;
-        self.core.timers = Timers::new(&TIMER_NAMES);
         let now = self.core.last;
         for index in (0..self.entered).rev() {
             self.cursor = index;
@@ -478,16 +548,17 @@ impl Exchange {
                 tracing::error!(target: "tideway", "a stage's `done` {panic}");
             }
         }
+        self.core.timers = Timers::new(&TIMER_NAMES);
     }
 
     fn call<T>(&mut self, now: Now, call: impl FnOnce(&dyn Stage, &mut Cx<'_>) -> T) -> T {
         let mut cx = Cx {
-            pipeline: &self.pipeline,
+            origin: &self.origin,
             core: &mut self.core,
             stage: self.cursor,
             now,
         };
-        call(&*self.pipeline.stages[self.cursor], &mut cx)
+        call(&*self.origin.pipeline().stages[self.cursor], &mut cx)
     }
 }
 
@@ -509,17 +580,6 @@ impl Core {
             self.more.resize_with(index + 1, Slot::default);
         }
         &mut self.more[index]
-    }
-
-    pub(super) fn entropy(&self) -> u128 {
-        let mut half = [0; 16];
-        half.copy_from_slice(&self.seed.0[..16]);
-        u128::from_le_bytes(half)
-    }
-
-    pub(super) fn rng(&mut self) -> &mut Rng {
-        let seed = &self.seed;
-        self.rng.get_or_insert_with(|| Box::new(Rng::new(seed)))
     }
 }
 

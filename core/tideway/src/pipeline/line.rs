@@ -3,7 +3,7 @@
 use http::{Method, Version};
 use tideway_engine::Now;
 
-use crate::request::{Peer, RequestId};
+use crate::request::RequestId;
 
 /// The first line of a request and who sent it.
 ///
@@ -15,7 +15,6 @@ pub struct RequestLine {
     pub(super) path: ShortPath,
     pub(super) version: Version,
     pub(super) route: Option<u32>,
-    pub(super) peer: Peer,
     pub(super) id: RequestId,
     pub(super) received: Now,
 }

@@ -19,8 +19,8 @@ pub struct Running {
 }
 
 enum Work {
-    /// Answered; the head waits to be taken.
-    Answered(Option<Response>),
+    /// Answered; the exchange holds the response until it is taken.
+    Answered,
     Handler(BoxFuture<'static, Response>),
     Ask(BoxFuture<'static, Answer>),
 }
@@ -32,7 +32,7 @@ impl Running {
         let step = exchange.step(now, Input::Start);
         let mut running = Self {
             exchange,
-            work: Work::Answered(None),
+            work: Work::Answered,
         };
         running.follow(step);
         running
@@ -50,6 +50,12 @@ impl Running {
         self.follow(step);
     }
 
+    /// Nobody waits for the request body any more; see [`Input::BodyEnd`].
+    pub fn body_end(&mut self, now: Now) {
+        let step = self.exchange.step(now, Input::BodyEnd);
+        self.follow(step);
+    }
+
     /// The exchange, to accompany the response body. Drops a handler that still runs.
     #[must_use]
     pub fn into_exchange(self) -> Box<Exchange> {
@@ -60,18 +66,17 @@ impl Running {
     pub fn poll(&mut self, now: Now, cx: &mut Context<'_>) -> Poll<Response> {
         loop {
             let step = match &mut self.work {
-                Work::Answered(response) => {
+                Work::Answered => {
                     // Asked again after the end: answered as broken rather than by a panic.
-                    return Poll::Ready(response.take().unwrap_or_else(|| {
+                    let response = self.exchange.take_response();
+                    return Poll::Ready(response.unwrap_or_else(|| {
                         Problem::new(http::StatusCode::INTERNAL_SERVER_ERROR).into_response()
                     }));
                 }
                 _ if due(&self.exchange, now) => self.exchange.step(now, Input::Timeout),
                 Work::Handler(future) => match caught(|| future.as_mut().poll(cx)) {
                     Ok(Poll::Pending) => return Poll::Pending,
-                    Ok(Poll::Ready(response)) => {
-                        self.exchange.step(now, Input::Handled(Ok(response)))
-                    }
+                    Ok(Poll::Ready(response)) => self.exchange.handled(now, response),
                     Err(panic) => self.exchange.step(now, Input::Handled(Err(panic))),
                 },
                 Work::Ask(future) => match caught(|| future.as_mut().poll(cx)) {
@@ -88,8 +93,7 @@ impl Running {
         match step {
             Step::Handle(future) => self.work = Work::Handler(future),
             Step::Ask(Ask::Future(future)) => self.work = Work::Ask(future),
-            Step::Respond(response) => self.work = Work::Answered(Some(response)),
-            Step::Done => self.work = Work::Answered(None),
+            Step::Respond | Step::Done => self.work = Work::Answered,
             Step::Wait => {}
         }
     }

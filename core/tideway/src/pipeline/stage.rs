@@ -156,7 +156,7 @@ impl Deadline {
 
 /// What a stage sees of an exchange.
 pub struct Cx<'a> {
-    pub(super) pipeline: &'a Arc<super::Pipeline>,
+    pub(super) origin: &'a Arc<super::Origin>,
     pub(super) core: &'a mut Core,
     pub(super) stage: usize,
     pub(super) now: Now,
@@ -196,7 +196,7 @@ impl<'a> Cx<'a> {
     /// Who asked.
     #[must_use]
     pub fn peer(&self) -> &Peer {
-        &self.core.line.peer
+        self.origin.peer()
     }
 
     /// The request; only until the handler has it.
@@ -231,25 +231,25 @@ impl<'a> Cx<'a> {
     /// The pattern of the matched route; `None` for a 404.
     #[must_use]
     pub fn route(&self) -> Option<&'a str> {
-        self.pipeline.pattern(self.core.line.route?)
+        self.origin.pipeline().pattern(self.core.line.route?)
     }
 
     /// A per-route setting of type `T`, else the app's own, else `None`.
     #[must_use]
     pub fn setting<T: Send + Sync + 'static>(&self) -> Option<&'a T> {
-        self.pipeline.setting(self.core.line.route)
+        self.origin.pipeline().setting(self.core.line.route)
     }
 
     /// The app's services.
     #[must_use]
     pub fn context(&self) -> &'a Context {
-        &self.pipeline.context
+        self.origin.pipeline().context()
     }
 
     /// The pipeline this exchange runs in.
     #[must_use]
     pub fn pipeline(&self) -> &'a Arc<super::Pipeline> {
-        self.pipeline
+        self.origin.pipeline()
     }
 
     /// The request id, if a stage made one.
@@ -266,15 +266,16 @@ impl<'a> Cx<'a> {
         self.core.line.id = id;
     }
 
-    /// 128 bits of the exchange's own entropy, for its id.
+    /// 128 bits of the connection's entropy, for an id; every call draws new ones.
     #[must_use]
     pub fn entropy(&self) -> u128 {
-        self.core.entropy()
+        self.origin.entropy()
     }
 
     /// The exchange's own generator, forked from the connection's; made at the first call.
     pub fn rng(&mut self) -> &mut Rng {
-        self.core.rng()
+        let origin = self.origin;
+        self.core.rng.get_or_insert_with(|| Box::new(Rng::new(&origin.fork())))
     }
 
     /// Arms a deadline; `None` disarms it.

@@ -3,17 +3,12 @@
 //! Built once, then only read. A look-up allocates nothing for a static path and for up to
 //! [`Params::INLINE`] parameters.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry as Place;
 use std::sync::Arc;
 
-use http::{HeaderValue, Method};
+use http::Method;
 
-use super::method::wrapped;
-use super::refused::{NotAllowed, NotFound, Options, Sibling};
-use super::{Endpoint, MethodRouter, Params, Routes, Settings, Shared, pattern};
-use crate::Context;
-use crate::handler::Around;
+use super::refused::Sibling;
+use super::{Endpoint, Params, Plan, Routes, Settings, Shared};
 
 /// All routes of an application.
 ///
@@ -24,16 +19,18 @@ use crate::handler::Around;
 /// assert_eq!(found.params.iter("/users/7").next(), Some(("id", "7")));
 /// ```
 pub struct Router {
-    tree: matchit::Router<Node>,
-    routes: Vec<Route>,
-    not_found: [Shared; 3],
-    server: Shared,
+    pub(super) tree: matchit::Router<Node>,
+    pub(super) routes: Vec<Route>,
+    /// The 404s: plain, with a sibling that has a slash at its end, with one that has none.
+    pub(super) not_found: [Shared; 3],
+    /// The answer to `OPTIONS *`.
+    pub(super) server: Shared,
 }
 
 /// What a path and a method led to.
 pub struct Found<'r> {
     /// What answers: a handler, or the endpoint for 404, 405 or OPTIONS.
-    pub endpoint: &'r dyn Endpoint,
+    pub endpoint: &'r Arc<dyn Endpoint>,
     /// The parameters, with the index of the route; without one for a 404.
     pub params: Params,
 }
@@ -45,23 +42,24 @@ impl std::fmt::Debug for Found<'_> {
 }
 
 /// What is known of a registered route.
-struct Route {
-    pattern: Box<str>,
-    settings: Settings,
+pub(super) struct Route {
+    pub(super) pattern: Box<str>,
+    pub(super) settings: Settings,
 }
 
 /// Everything at one pattern; several registrations may share it.
-struct Node {
-    handlers: Vec<(Method, Target)>,
+pub(super) struct Node {
+    pub(super) handlers: Vec<(Method, Target)>,
     /// `any`, else the 405.
-    rest: Target,
-    names: Arc<[Box<str>]>,
+    pub(super) rest: Target,
+    pub(super) names: Arc<[Box<str>]>,
 }
 
 #[derive(Clone)]
-struct Target {
-    route: u32,
-    endpoint: Shared,
+pub(super) struct Target {
+    /// Index of the registration, which has its own settings.
+    pub(super) route: u32,
+    pub(super) endpoint: Shared,
 }
 
 impl Router {
@@ -104,7 +102,7 @@ impl Router {
             }
         }
         Found {
-            endpoint: &*target.endpoint,
+            endpoint: &target.endpoint,
             params,
         }
     }
@@ -122,7 +120,7 @@ impl Router {
             }
         };
         Found {
-            endpoint: &**endpoint,
+            endpoint,
             params: Params::default(),
         }
     }
@@ -160,245 +158,129 @@ impl std::fmt::Debug for Router {
     }
 }
 
-/// A registered route as [`App::routes`](crate::App::routes) lists it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RouteLine {
-    /// The full pattern.
-    pub pattern: String,
-    /// The methods with a handler of their own, sorted.
-    pub methods: Vec<Method>,
-    /// Whether every other method is answered too.
-    pub any: bool,
-}
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+    use proptest::prelude::*;
 
-impl std::fmt::Display for RouteLine {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let methods = self.methods.iter().map(Method::as_str);
-        let methods: Vec<_> = methods.chain(self.any.then_some("any")).collect();
-        write!(f, "{} {}", methods.join(","), self.pattern)
-    }
-}
+    use super::*;
+    use crate::fixture::{ask, text};
+    use crate::get;
 
-/// What an app has gathered, before it is a router.
-#[derive(Default)]
-pub(crate) struct Plan {
-    pub(crate) routes: Routes,
-    pub(crate) wraps: Vec<Arc<dyn Around>>,
-    pub(crate) fallback: Option<Shared>,
-    pub(crate) not_allowed: Option<Shared>,
-}
-
-/// A pattern on its way to a [`Node`].
-#[derive(Default)]
-struct Draft {
-    handlers: Vec<(Method, Target)>,
-    any: Option<Target>,
-    names: Vec<Box<str>>,
-    /// The wrappers of the first registration, for the 405 and OPTIONS.
-    wraps: Vec<Arc<dyn Around>>,
-    route: u32,
-}
-
-impl Plan {
-    /// The routes, sorted by pattern.
-    pub(crate) fn list(&self) -> Vec<RouteLine> {
-        let mut lines: BTreeMap<&str, RouteLine> = BTreeMap::new();
-        for (pattern, route) in &self.routes.routes {
-            let line = lines.entry(pattern).or_insert_with(|| RouteLine {
-                pattern: pattern.clone(),
-                methods: Vec::new(),
-                any: false,
-            });
-            line.methods
-                .extend(route.handlers.iter().map(|(method, _)| method.clone()));
-            line.methods
-                .sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
-            line.any |= route.any.is_some();
-        }
-        lines.into_values().collect()
+    fn router(routes: Routes) -> Router {
+        Router::new(routes).expect("a router")
     }
 
-    /// The router, and in `errors` a sentence for everything that is wrong.
-    pub(crate) fn build(self, context: Option<&Context>, errors: &mut Vec<String>) -> Router {
-        let Plan {
-            routes:
-                Routes {
-                    routes,
-                    errors: early,
-                    ..
-                },
-            wraps,
-            fallback,
-            not_allowed,
-        } = self;
-        errors.extend(early);
-        if let Some(context) = context {
-            for (name, endpoint) in [
-                ("fallback", &fallback),
-                ("method_not_allowed", &not_allowed),
-            ] {
-                let mut needs = crate::Needs::default();
-                if let Some(endpoint) = endpoint {
-                    endpoint.needs(&mut needs);
-                }
-                errors.extend(needs.missing(context).into_iter().map(|missing| {
-                    format!("the `{name}` needs a `{missing}`; give the app one with `provide`")
-                }));
-            }
+    #[test]
+    fn a_404_names_the_path_and_its_sibling() {
+        let router = router(
+            Routes::new()
+                .route("/a", get(|| "a"))
+                .route("/b/", get(|| "b"))
+                .route("/c/{*rest}", get(|| "c")),
+        );
+        for (path, says) in [
+            ("/x", "\"no route for GET /x\""),
+            ("/a/", "without the slash"),
+            ("/b", "with a slash"),
+            ("/c/", "no route for GET /c/\""),
+        ] {
+            let response = ask(&router, "GET", path);
+            assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
+            let body = text(response);
+            assert!(body.contains(says), "{body}");
         }
-
-        let mut list = Vec::with_capacity(routes.len());
-        let mut order: Vec<String> = Vec::new();
-        let mut drafts: BTreeMap<String, Draft> = BTreeMap::new();
-        for (index, (pattern, mut route)) in routes.into_iter().enumerate() {
-            route.inherit(&wraps, &Settings::default());
-            if let Some(context) = context {
-                errors.extend(route.missing(&pattern, context));
-            }
-            // An index is a `u32` because four bytes travel with every request.
-            let index = index as u32;
-            match drafts.entry(pattern.clone()) {
-                Place::Occupied(mut draft) => draft.get_mut().add(index, &pattern, &route, errors),
-                Place::Vacant(place) => match pattern::names(&pattern) {
-                    Ok(names) => {
-                        let draft = place.insert(Draft {
-                            names,
-                            wraps: route.wraps.clone(),
-                            route: index,
-                            ..Draft::default()
-                        });
-                        draft.add(index, &pattern, &route, errors);
-                        order.push(pattern.clone());
-                    }
-                    Err(error) => errors.push(error),
-                },
-            }
-            list.push(Route {
-                pattern: pattern.into(),
-                settings: route.settings,
-            });
-        }
-
-        let mut tree = matchit::Router::new();
-        let mut methods: Vec<Method> = Vec::new();
-        for pattern in order {
-            let Some(draft) = drafts.remove(&pattern) else {
-                continue;
-            };
-            methods.extend(draft.handlers.iter().map(|(method, _)| method.clone()));
-            if let Err(error) = tree.insert(pattern.clone(), draft.finish(not_allowed.as_ref())) {
-                errors.push(refusal(&pattern, &error));
-            }
-        }
-
-        let missing = |sibling| match &fallback {
-            Some(fallback) => wrapped(&wraps, Arc::clone(fallback)),
-            None => wrapped(&wraps, Arc::new(NotFound { sibling })),
-        };
-        Router {
-            tree,
-            routes: list,
-            not_found: [
-                missing(None),
-                missing(Some(Sibling::With)),
-                missing(Some(Sibling::Without)),
-            ],
-            server: wrapped(
-                &wraps,
-                Arc::new(Options {
-                    allow: allow(methods.iter()),
-                }),
-            ),
-        }
+        let long = format!("/{}", "x".repeat(5000));
+        assert!(text(ask(&router, "GET", &long)).len() < 400);
     }
-}
 
-impl Draft {
-    fn add(&mut self, index: u32, pattern: &str, route: &MethodRouter, errors: &mut Vec<String>) {
-        let twice = |what: &str| format!("{what} {pattern} has two handlers; keep one");
-        errors.extend(route.twice.iter().map(|what| twice(what)));
-        let target = |endpoint: &Shared| Target {
-            route: index,
-            endpoint: wrapped(&route.wraps, Arc::clone(endpoint)),
-        };
-        for (method, endpoint) in &route.handlers {
-            if self.handlers.iter().any(|(own, _)| own == method) {
-                errors.push(twice(method.as_str()));
-            } else {
-                self.handlers.push((method.clone(), target(endpoint)));
-            }
-        }
-        if let Some(any) = &route.any
-            && self.any.replace(target(any)).is_some()
-        {
-            errors.push(twice("any method"));
+    #[test]
+    fn a_405_lists_what_is_allowed() {
+        let router = router(Routes::new().route("/a", get(|| "a").delete(|| "d")));
+        for method in ["POST", "TRACE", "BREW", "CONNECT"] {
+            let response = ask(&router, method, "/a");
+            assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
+            assert_eq!(response.headers()["allow"], "DELETE, GET, HEAD, OPTIONS");
+            assert!(text(response).contains(&format!("{method} /a")));
         }
     }
 
-    /// Adds HEAD, OPTIONS and the 405 where they are not defined.
-    fn finish(mut self, not_allowed: Option<&Shared>) -> Node {
-        let defined = |handlers: &[(Method, Target)], method: &Method| {
-            handlers.iter().position(|(own, _)| own == method)
-        };
-        if let Some(get) = defined(&self.handlers, &Method::GET) {
-            // The commonest method is compared first.
-            self.handlers.swap(0, get);
-            if defined(&self.handlers, &Method::HEAD).is_none() {
-                let target = self.handlers[0].1.clone();
-                self.handlers.push((Method::HEAD, target));
-            }
-        }
-        let rest = self.any.take().unwrap_or_else(|| {
-            let methods = self.handlers.iter().map(|(method, _)| method);
-            let allow = allow(methods);
-            let target = |endpoint| Target {
-                route: self.route,
-                endpoint: wrapped(&self.wraps, endpoint),
-            };
-            if defined(&self.handlers, &Method::OPTIONS).is_none() {
-                let options = Arc::new(Options {
-                    allow: allow.clone(),
-                });
-                self.handlers.push((Method::OPTIONS, target(options)));
-            }
-            target(Arc::new(NotAllowed {
-                allow,
-                custom: not_allowed.cloned(),
-            }))
-        });
-        Node {
-            handlers: self.handlers,
-            rest,
-            names: self.names.into(),
+    #[test]
+    fn options_and_head_are_answered_unless_they_are_defined() {
+        let router = router(
+            Routes::new()
+                .route("/a", get(|| "a"))
+                .route(
+                    "/b",
+                    get(|| "b").options(|| "mine").head(|| StatusCode::FOUND),
+                )
+                .route("/c", crate::any(|| "c")),
+        );
+        let response = ask(&router, "OPTIONS", "/a");
+        assert_eq!(response.status(), StatusCode::NO_CONTENT);
+        assert_eq!(response.headers()["allow"], "GET, HEAD, OPTIONS");
+        assert_eq!(text(ask(&router, "HEAD", "/a")), "a");
+        assert_eq!(text(ask(&router, "OPTIONS", "/b")), "mine");
+        assert_eq!(ask(&router, "HEAD", "/b").status(), StatusCode::FOUND);
+        assert_eq!(text(ask(&router, "OPTIONS", "/c")), "c");
+        assert_eq!(text(ask(&router, "BREW", "/c")), "c");
+        let response = ask(&router, "OPTIONS", "*");
+        assert_eq!(response.status(), StatusCode::NO_CONTENT);
+        assert_eq!(response.headers()["allow"], "GET, HEAD, OPTIONS");
+        assert_eq!(ask(&router, "GET", "*").status(), StatusCode::NOT_FOUND);
+    }
+
+    #[test]
+    fn a_literal_wins_over_a_parameter_and_nothing_is_decoded() {
+        let router = router(
+            Routes::new()
+                .route("/users/{id}", get(|| "one"))
+                .route("/users/me", get(|| "me"))
+                .route("/users/{id}/x", get(|| "x")),
+        );
+        assert_eq!(text(ask(&router, "GET", "/users/me")), "me");
+        assert_eq!(text(ask(&router, "GET", "/users/m%65")), "one");
+        assert_eq!(text(ask(&router, "GET", "/users/a%2Fx")), "one");
+        assert_eq!(text(ask(&router, "GET", "/users/me/x")), "x");
+        for path in ["/users/", "/users//x", "/Users/me", "//users/me"] {
+            assert_eq!(
+                ask(&router, "GET", path).status(),
+                StatusCode::NOT_FOUND,
+                "{path}"
+            );
         }
     }
-}
 
-/// `Allow`: sorted, each once, with what is answered without a handler.
-fn allow<'a>(methods: impl Iterator<Item = &'a Method>) -> HeaderValue {
-    let mut names: Vec<&str> = methods.map(Method::as_str).collect();
-    names.push("OPTIONS");
-    if names.contains(&"GET") {
-        names.push("HEAD");
+    #[test]
+    fn parameters_are_slices_of_the_path_beyond_the_inline_ones_too() {
+        let router = router(Routes::new().route("/{a}/{b}/{c}/{d}/{e}/{*f}", get(|| ())));
+        let path = "/1/22/333/4/5%20/6/7";
+        let found = router.find(&Method::GET, path);
+        let pairs: Vec<_> = found.params.iter(path).collect();
+        let wanted = [
+            ("a", "1"),
+            ("b", "22"),
+            ("c", "333"),
+            ("d", "4"),
+            ("e", "5%20"),
+            ("f", "6/7"),
+        ];
+        assert_eq!(pairs, wanted);
+        assert_eq!(
+            router.pattern(found.params.route().expect("a route")),
+            Some("/{a}/{b}/{c}/{d}/{e}/{*f}")
+        );
     }
-    names.sort_unstable();
-    names.dedup();
-    // Methods are tokens (RFC 9110 §9.1), so that their list is always a header value.
-    HeaderValue::try_from(names.join(", ")).unwrap_or_else(|_| HeaderValue::from_static("OPTIONS"))
-}
 
-/// Why the tree refused a pattern, as a sentence.
-fn refusal(pattern: &str, error: &matchit::InsertError) -> String {
-    use matchit::InsertError as E;
-    match error {
-        E::Conflict { with } => format!(
-            "`{pattern}` conflicts with `{with}`: they match the same paths; use the same pattern for both, or remove one"
-        ),
-        E::InvalidParamSegment => {
-            format!("`{pattern}` has two parameters in one segment; take one and split it")
+    proptest! {
+        #[test]
+        fn no_path_and_no_method_makes_it_panic(path in "\\PC{0,30}", method in "[A-Z]{1,8}") {
+            let router = router(Routes::new().route("/{a}/b", get(|| ())).route("/x/{*c}", get(|| ())));
+            let method = Method::from_bytes(method.as_bytes()).expect("a token");
+            let found = router.find(&method, &path);
+            for (_, value) in found.params.iter(&path) {
+                prop_assert!(path.contains(value));
+            }
         }
-        E::InvalidCatchAll => format!("`{pattern}` goes on after a catch-all; put it last"),
-        _ => format!("`{pattern}` is no pattern: {error}"),
     }
 }
