@@ -1,0 +1,13 @@
+//! `tideway_async_std::run_with`, from its first connection to SIGTERM and SIGINT.
+
+#[path = "../../async-io/tests/support/program.rs"]
+mod program;
+
+#[test]
+fn sigterm_then_in_another_life_sigint() {
+    for signal in ["TERM", "INT"] {
+        program::serves_until(signal, |app, config, ready| {
+            tideway_async_std::run_with(app, config, move |at| ready.send(at).unwrap())
+        });
+    }
+}
