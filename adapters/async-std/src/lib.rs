@@ -60,7 +60,6 @@ pub fn run_with(
 }
 
 /// A server for a program with a `task::block_on` of its own; no signals, no environment.
-#[must_use]
 pub fn serve(app: App) -> Server<AsyncStd> {
     Server::new(AsyncStd::default(), app)
 }

@@ -57,7 +57,6 @@ pub fn run_with(
 }
 
 /// A server for a program with a `smol::block_on` of its own; no signals, no environment.
-#[must_use]
 pub fn serve(app: App) -> Server<Smol> {
     Server::new(Smol::default(), app)
 }

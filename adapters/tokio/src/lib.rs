@@ -70,7 +70,6 @@ pub fn run_with(
 /// # Panics
 ///
 /// Outside a tokio runtime.
-#[must_use]
 pub fn serve(app: App) -> Server<Tokio> {
     Server::new(Tokio::current(), app)
 }
