@@ -112,3 +112,42 @@ fn a_request_under_way_outlives_a_stop() {
     assert_eq!(told.try_recv().unwrap().cut, 0);
     assert_eq!(sim.tasks(), 0);
 }
+
+#[test]
+fn a_hostile_link_leaves_nothing_behind() {
+    let mut answered = 0;
+    for seed in 0..100 {
+        let sim = Sim::new(seed);
+        sim.default_link(Link::hostile().reset(5_000).half_close(5_000));
+        let server = sim.host("server");
+        let stop = Stop::new();
+        let told = start(&server, stop.clone());
+        let (tell, answers) = std::sync::mpsc::channel();
+        for n in 0..4 {
+            let client = sim.host(&format!("client {n}"));
+            let (rt, tell) = (client.clone(), tell.clone());
+            client.spawn_named("client", async move {
+                for _ in 0..3 {
+                    let Ok(mut stream) = rt.connect("server", 80).await else {
+                        continue;
+                    };
+                    let body = "x".repeat(3_000);
+                    let head = "POST /echo HTTP/1.1\r\nhost: server\r\nconnection: close\r\n";
+                    let request = format!("{head}content-length: 3000\r\n\r\n{body}");
+                    let sent = stream.write_all(request.as_bytes()).await;
+                    if let (Ok(()), Ok(answer)) = (sent, stream.read_to_end().await) {
+                        tell.send(answer.ends_with(body.as_bytes())).unwrap();
+                    }
+                }
+            });
+        }
+        sim.run_for(Duration::from_secs(300)).unwrap();
+        assert_eq!(sim.task_names(), ["server/1 server"], "seed {seed}");
+        answered += answers.try_iter().filter(|whole| *whole).count();
+        stop.stop();
+        sim.run_for(Duration::from_secs(1)).unwrap();
+        assert_eq!(told.try_recv().unwrap().cut, 0, "seed {seed}");
+        assert_eq!((sim.tasks(), sim.connections()), (0, 0), "seed {seed}");
+    }
+    assert!((100..1_100).contains(&answered), "{answered}");
+}
