@@ -45,10 +45,9 @@ impl HttpBody for Incoming {
             self.pulse.body_wanted();
             return Poll::Pending;
         };
-        if let Some(Ok(frame)) = &frame {
-            self.pulse.body_arrived(frame.data_ref().map_or(0, Bytes::len));
-        } else {
-            self.pulse.body_arrived(0);
+        match &frame {
+            Some(Ok(frame)) => self.pulse.body_arrived(frame.data_ref().map_or(0, Bytes::len)),
+            _ => self.pulse.body_over(),
         }
         Poll::Ready(frame.map(|frame| frame.map_err(|error| BodyError::Broken(error.into()))))
     }
@@ -59,6 +58,12 @@ impl HttpBody for Incoming {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        self.pulse.body_over();
     }
 }
 
@@ -191,8 +196,8 @@ impl Guard {
     }
 
     fn tell_body_news(&mut self) {
-        if let Some(bytes) = self.pulse.take_body_news() {
-            self.step(Input::BodyIn(bytes));
+        if let Some(news) = self.pulse.take_body_news() {
+            self.step(news);
         }
     }
 

@@ -8,8 +8,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use tideway::pipeline::Abort;
+use tideway::pipeline::{Abort, Input};
 use tideway::{Mono, Now, Wall};
+
+/// Nobody waits for the request body.
+const QUIET: u8 = 0;
+/// The handler waits for more of it.
+const WANTED: u8 = 1;
+/// It ended, and the exchange has not heard.
+const OVER: u8 = 2;
 
 /// The shared cell: one per HTTP/1 connection, one per HTTP/2 stream.
 #[derive(Debug)]
@@ -22,7 +29,7 @@ pub(crate) struct Pulse {
     ended: AtomicU32,
     /// Bytes of request body taken since the exchange was last told.
     body_in: AtomicU64,
-    body_wanted: AtomicBool,
+    body: AtomicU8,
     /// hyper may hold bytes of an exchange that the wire has not seen.
     unwritten: AtomicBool,
     /// The limit for a peer that takes no bytes, in nanoseconds; 0 is the connection's own.
@@ -42,7 +49,7 @@ impl Pulse {
             begun: AtomicU32::new(0),
             ended: AtomicU32::new(0),
             body_in: AtomicU64::new(0),
-            body_wanted: AtomicBool::new(false),
+            body: AtomicU8::new(QUIET),
             unwritten: AtomicBool::new(false),
             body_out: AtomicU64::new(0),
             cut: AtomicU8::new(0),
@@ -119,7 +126,7 @@ impl Pulse {
     pub(crate) fn end(&self) {
         self.ended.store(self.ended.load(Relaxed).wrapping_add(1), Relaxed);
         self.deadline.store(0, Relaxed);
-        self.body_wanted.store(false, Relaxed);
+        self.body.store(QUIET, Relaxed);
     }
 
     /// How many exchanges have begun and ended, each wrapping.
@@ -129,21 +136,33 @@ impl Pulse {
 
     pub(crate) fn body_arrived(&self, bytes: usize) {
         self.body_in.store(self.body_in.load(Relaxed) + bytes as u64, Relaxed);
-        self.body_wanted.store(false, Relaxed);
+        self.body.store(QUIET, Relaxed);
     }
 
     pub(crate) fn body_wanted(&self) {
-        self.body_wanted.store(true, Relaxed);
+        self.body.store(WANTED, Relaxed);
     }
 
-    /// News of the request body: bytes that arrived, else whether more are waited for.
-    pub(crate) fn take_body_news(&self) -> Option<usize> {
+    /// The request body ended, broke off, or was dropped.
+    pub(crate) fn body_over(&self) {
+        self.body.store(OVER, Relaxed);
+    }
+
+    /// News of the request body since it was last asked for.
+    pub(crate) fn take_body_news(&self) -> Option<Input> {
         let bytes = self.body_in.load(Relaxed);
         if bytes > 0 {
             self.body_in.store(0, Relaxed);
-            return Some(usize::try_from(bytes).unwrap_or(usize::MAX));
+            return Some(Input::BodyIn(usize::try_from(bytes).unwrap_or(usize::MAX)));
         }
-        self.body_wanted.load(Relaxed).then_some(0)
+        match self.body.load(Relaxed) {
+            WANTED => Some(Input::BodyIn(0)),
+            OVER => {
+                self.body.store(QUIET, Relaxed);
+                Some(Input::BodyEnd)
+            }
+            _ => None,
+        }
     }
 
     pub(crate) fn set_body_out(&self, limit: Option<Duration>) {

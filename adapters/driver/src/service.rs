@@ -73,8 +73,8 @@ impl Future for Serving {
         };
         let now = this.pulse.now();
         let polled = running.poll(now, cx);
-        if let Some(bytes) = this.pulse.take_body_news() {
-            running.body_in(now, bytes);
+        if let Some(news) = this.pulse.take_body_news() {
+            running.body_news(now, news);
         }
         let Poll::Ready(response) = polled else {
             let deadline = running.exchange().poll_timeout();

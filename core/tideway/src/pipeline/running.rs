@@ -44,15 +44,9 @@ impl Running {
         &mut self.exchange
     }
 
-    /// News of the request body; see [`Input::BodyIn`].
-    pub fn body_in(&mut self, now: Now, bytes: usize) {
-        let step = self.exchange.step(now, Input::BodyIn(bytes));
-        self.follow(step);
-    }
-
-    /// Nobody waits for the request body any more; see [`Input::BodyEnd`].
-    pub fn body_end(&mut self, now: Now) {
-        let step = self.exchange.step(now, Input::BodyEnd);
+    /// News of the request body: [`Input::BodyIn`] or [`Input::BodyEnd`].
+    pub fn body_news(&mut self, now: Now, news: Input) {
+        let step = self.exchange.step(now, news);
         self.follow(step);
     }
 

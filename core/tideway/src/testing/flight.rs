@@ -356,8 +356,7 @@ impl InFlight {
         let now = self.tasks.now();
         match &mut self.phase {
             Phase::Head(running) => match input {
-                Input::BodyIn(bytes) => running.body_in(now, bytes),
-                Input::BodyEnd => running.body_end(now),
+                news @ (Input::BodyIn(_) | Input::BodyEnd) => running.body_news(now, news),
                 _ => {}
             },
             Phase::Body(exchange, _) => {
