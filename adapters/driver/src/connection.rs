@@ -73,6 +73,7 @@ pub(crate) async fn connection<R, S>(
         armed: Some(first),
         polled: false,
         begun: 0,
+        multiplexed: false,
     };
     let protocol = poll_fn(|cx| around.poll_protocol(sleep.as_mut(), cx)).await;
     let origin = Origin::new(shared.pipeline.clone(), peer, seed);
@@ -95,6 +96,7 @@ pub(crate) async fn connection<R, S>(
             around.run(http.as_mut(), sleep.as_mut(), |http| http.graceful_shutdown()).await
         }
         Protocol::Http2 => {
+            around.multiplexed = true;
             let next = Arc::new(Mutex::new(None));
             let service = Exchanges {
                 origin: origin.clone(),
@@ -128,6 +130,7 @@ struct Around<R, S> {
     /// Whether the timer knows this task's waker.
     polled: bool,
     begun: u32,
+    multiplexed: bool,
 }
 
 impl<R, S> Around<R, S>
@@ -202,6 +205,9 @@ where
         self.pulse.set_now(self.rt.now());
         if self.seat.register(cx) {
             self.polled = false;
+        }
+        if self.multiplexed {
+            self.pulse.set_task(cx.waker());
         }
     }
 

@@ -6,8 +6,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::task::Waker;
 use std::time::Duration;
 
+use futures_util::task::AtomicWaker;
 use tideway::pipeline::{Abort, Input};
 use tideway::{Mono, Now, Wall};
 
@@ -36,6 +38,8 @@ pub(crate) struct Pulse {
     body_out: AtomicU64,
     cut: AtomicU8,
     closing: AtomicBool,
+    /// The connection's task, when streams run in tasks of their own.
+    task: AtomicWaker,
     /// The connection's, for a stream's.
     parent: Option<Arc<Pulse>>,
 }
@@ -54,6 +58,7 @@ impl Pulse {
             body_out: AtomicU64::new(0),
             cut: AtomicU8::new(0),
             closing: AtomicBool::new(false),
+            task: AtomicWaker::new(),
             parent: None,
         }
     }
@@ -69,6 +74,13 @@ impl Pulse {
     /// One of many streams ended, perhaps on another thread.
     pub(crate) fn end_stream(&self) {
         self.ended.fetch_add(1, Relaxed);
+        // Or an idle connection would not learn that it is one, and keep no deadline.
+        self.task.wake();
+    }
+
+    /// The task to wake when a stream ends.
+    pub(crate) fn set_task(&self, waker: &Waker) {
+        self.task.register(waker);
     }
 
     /// The response asks for the connection to be closed.
