@@ -1,0 +1,12 @@
+//! What every machine, adapter and backend of Tideway keeps, as code that anyone can run.
+//!
+//! - [`laws`]: the laws of a sans-IO machine, for a machine of ours or of yours.
+//! - [`suite`]: the guarantees of a server on an async runtime; [`adapter_suite!`] runs them on yours.
+//!
+//! Nothing here knows a runtime by name: the suites talk to a server through sockets, and to a runtime
+//! through [`Runtime`] alone. The runtimes that Tideway brings are named in `tests/` only.
+
+pub mod laws;
+pub mod suite;
+
+pub use tideway_driver::Runtime;
