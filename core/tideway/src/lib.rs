@@ -24,7 +24,7 @@ mod error;
 pub mod extract;
 #[cfg(test)]
 mod fixture;
-mod handler;
+pub mod handler;
 pub mod pipeline;
 mod request;
 pub mod response;
