@@ -172,7 +172,7 @@ where
         C: Future<Output = Result<(), hyper::Error>>,
     {
         let mut told = false;
-        poll_fn(|cx| {
+        let ended = poll_fn(|cx| {
             loop {
                 self.wake_up(cx);
                 match self.seat.phase() {
@@ -197,7 +197,14 @@ where
                 }
             }
         })
-        .await
+        .await;
+        // The exchanges inside hyper are dropped with it, when this returns: they shall know why.
+        match &ended {
+            Ended::Watch(cut) => self.pulse.cut(Abort::Deadline(cut.name())),
+            Ended::Forced => self.pulse.cut(Abort::Stop),
+            Ended::Http(_) | Ended::Io | Ended::Exchange => {}
+        }
+        ended
     }
 
     /// Reads the clock, once per wake-up, and makes sure that a stop wakes this task.
@@ -225,9 +232,6 @@ where
         }
         if begun == ended && !watch.is_idle() {
             watch.handle_idle(now, false);
-        }
-        if let Some(limit) = self.pulse.take_body_out() {
-            watch.limit(Cut::BodyOut, limit);
         }
         watch.handle_timeout(now);
         if let Some(cut) = watch.poll_event() {
@@ -278,15 +282,10 @@ where
                 true
             }
             Ended::Watch(cut) => {
-                self.pulse.cut(Abort::Deadline(cut.name()));
                 tracing::debug!(target: "tideway", deadline = cut.name(), "connection cut");
                 false
             }
-            Ended::Forced => {
-                self.pulse.cut(Abort::Stop);
-                false
-            }
-            Ended::Io | Ended::Exchange => false,
+            Ended::Forced | Ended::Io | Ended::Exchange => false,
         };
         if !linger {
             return;

@@ -11,8 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
-use tideway::Now;
-use tideway_engine::wire::Watch;
+use tideway_engine::wire::{Cut, Watch};
 
 use crate::pulse::Pulse;
 use crate::refusal;
@@ -130,13 +129,13 @@ impl<S: Read + Write + Unpin> Wire<S> {
 
     /// Writes what was gathered. `Pending`: the peer takes no more for now.
     pub(crate) fn poll_drain(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.state().poll_drain(self.pulse.now(), cx)
+        self.state().poll_drain(&self.pulse, cx)
     }
 
     /// Writes what is left, then says that no more follows.
     pub(crate) fn poll_close(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state();
-        let drained = ready!(state.poll_drain(self.pulse.now(), cx)).is_ok();
+        let drained = ready!(state.poll_drain(&self.pulse, cx)).is_ok();
         if drained && !state.closed {
             let _ = ready!(Pin::new(&mut state.stream).poll_shutdown(cx));
             state.closed = true;
@@ -173,7 +172,7 @@ impl<S: Read + Write + Unpin> State<S> {
         self.out.len() - self.sent
     }
 
-    fn poll_drain(&mut self, now: Now, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_drain(&mut self, pulse: &Pulse, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.out.is_empty() {
             return Poll::Ready(Ok(()));
         }
@@ -182,11 +181,11 @@ impl<S: Read + Write + Unpin> State<S> {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(Ok(wrote)) => {
                     self.sent += wrote;
-                    self.watch.handle_tx(now.mono, wrote);
+                    self.watch.handle_tx(pulse.now().mono, wrote);
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => {
-                    self.watch.handle_tx_blocked(now.mono);
+                    self.blocked(pulse);
                     return Poll::Pending;
                 }
             }
@@ -195,6 +194,15 @@ impl<S: Read + Write + Unpin> State<S> {
         self.sent = 0;
         spare::put(std::mem::take(&mut self.out));
         Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    /// The peer takes no more for now. The limit of the answer that is on its way is set first: a
+    /// limit counts from the deadline's next start.
+    fn blocked(&mut self, pulse: &Pulse) {
+        if let Some(limit) = pulse.take_body_out() {
+            self.watch.limit(Cut::BodyOut, limit);
+        }
+        self.watch.handle_tx_blocked(pulse.now().mono);
     }
 
     fn gather(&mut self, parts: &[IoSlice<'_>], len: usize) -> usize {
@@ -227,7 +235,7 @@ impl<S: Read + Write + Unpin> State<S> {
             return Poll::Ready(Ok(self.gather(parts, len)));
         }
         // Too much to gather: first what waits, then straight from hyper's buffers.
-        ready!(self.poll_drain(pulse.now(), cx))?;
+        ready!(self.poll_drain(pulse, cx))?;
         if len <= GATHER {
             return Poll::Ready(Ok(self.gather(parts, len)));
         }
@@ -243,7 +251,7 @@ impl<S: Read + Write + Unpin> State<S> {
                 self.watch.handle_tx(pulse.now().mono, *bytes);
                 self.watch.handle_tx_drained();
             }
-            Poll::Pending => self.watch.handle_tx_blocked(pulse.now().mono),
+            Poll::Pending => self.blocked(pulse),
             Poll::Ready(Err(_)) => {}
         }
         wrote
@@ -317,7 +325,7 @@ impl<S: Read + Write + Unpin> Write for Wire<S> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut state = self.state();
-        ready!(state.poll_drain(self.pulse.now(), cx))?;
+        ready!(state.poll_drain(&self.pulse, cx))?;
         if !state.closed {
             ready!(Pin::new(&mut state.stream).poll_shutdown(cx))?;
             state.closed = true;
