@@ -30,7 +30,11 @@ pub fn on_http2<T>(addr: SocketAddr, talk: impl AsyncFnOnce(Http2) -> T) -> T {
     let talked = runtime.block_on(async {
         tokio::time::timeout(LIMIT, async {
             let stream = tokio::net::TcpStream::connect(addr).await.map_err(|e| e.to_string())?;
-            let shake = h2::client::handshake(stream).await;
+            // One stream that is not read must not use up the connection's window.
+            let shake = h2::client::Builder::new()
+                .initial_connection_window_size(1 << 20)
+                .handshake(stream)
+                .await;
             let (send, connection) = shake.map_err(|error| error.to_string())?;
             // It ends when the last handle to it does.
             tokio::spawn(async move {
