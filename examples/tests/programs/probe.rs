@@ -1,0 +1,237 @@
+//! The probe: each endpoint does what its name says, on each runtime, and a stop lets requests end.
+
+use std::net::TcpStream;
+use std::process::Command;
+
+use rustix::process::Signal;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+use crate::on_each_runtime;
+use crate::server::{Server, until};
+
+on_each_runtime! {
+    every_endpoint_answers,
+    without_stages_it_answers_too,
+    what_is_past_a_cap_is_refused,
+    an_echo_begins_before_the_body_ends,
+    an_upload_takes_constant_memory,
+    a_stop_lets_a_request_end,
+    readiness_is_false_while_it_stops,
+    a_second_signal_cuts,
+}
+
+fn start(runtime: &str, stages: &str) -> Server {
+    Server::start(
+        env!("CARGO_BIN_EXE_probe"),
+        &["--runtime", runtime, "--stages", stages],
+    )
+}
+
+fn every_endpoint_answers(runtime: &str) {
+    let server = start(runtime, "all");
+    let reply = server.get("/plaintext");
+    assert_eq!(reply.text(), "Hello, World!");
+    assert_eq!(reply.header("content-type"), "text/plain; charset=utf-8");
+    assert_eq!(reply.header("x-request-id").len(), 36);
+    assert_eq!(reply.header("date").len(), 29);
+
+    let reply = server.get("/json");
+    assert_eq!(reply.text(), r#"{"message":"Hello, World!"}"#);
+    assert_eq!(reply.header("content-type"), "application/json");
+
+    assert_eq!(server.get("/users/7").text(), "user 7");
+    assert_eq!(server.get("/area50/3/items/4").text(), "item 4 of 3");
+    assert_eq!(server.get("/area100/3/items/4").status, 404);
+
+    let reply = server.json("POST", "/json-echo", &json!({"a": [1, null, "é"]}));
+    assert_eq!(reply.json(), json!({"a": [1, null, "é"]}));
+
+    let reply = server.get("/stream?chunks=3&bytes=5");
+    assert_eq!(reply.text(), "x".repeat(15));
+    assert_eq!(reply.header("transfer-encoding"), "chunked");
+
+    let reply = server.get("/sse?n=2");
+    assert_eq!(reply.header("content-type"), "text/event-stream");
+    let events = "event: tick\nid: 1\ndata: 1 of 2\n\nevent: tick\nid: 2\ndata: 2 of 2\n\n";
+    assert_eq!(reply.text(), events);
+
+    assert_eq!(server.get("/slow?ms=20").text(), "after 20 ms\n");
+
+    let reply = server.get("/panic");
+    assert_eq!(
+        (reply.status, reply.header("content-type")),
+        (500, "application/problem+json")
+    );
+    assert!(!reply.text().contains("asked to"), "{}", reply.text());
+
+    for status in [200, 204, 304, 418, 599] {
+        assert_eq!(server.get(&format!("/status/{status}")).status, status);
+    }
+
+    let reply = server.ask("GET", "/headers", &[("x-a", "1"), ("X-A", "2")], b"");
+    assert_eq!(reply.json(), json!({"host": ["test"], "x-a": ["1", "2"]}));
+
+    assert_eq!(
+        server
+            .ask("HEAD", "/plaintext", &[], b"")
+            .header("content-length"),
+        "13"
+    );
+    assert_eq!(server.get("/healthz").text(), "ok\n");
+    assert_eq!(server.get("/readyz").text(), "ready\n");
+    server.stop();
+}
+
+fn without_stages_it_answers_too(runtime: &str) {
+    let server = start(runtime, "none");
+    let mut client = server.connect();
+    for _ in 0..20 {
+        let reply = client.ask("GET", "/plaintext", &[], b"");
+        assert_eq!(
+            (reply.text(), reply.header("x-request-id")),
+            ("Hello, World!", "")
+        );
+    }
+    drop(client);
+    server.stop();
+}
+
+fn what_is_past_a_cap_is_refused(runtime: &str) {
+    let server = start(runtime, "all");
+    for path in [
+        "/stream?chunks=1000001",
+        "/stream?bytes=1048577",
+        "/stream?bytes=-1",
+        "/sse?n=10001",
+        "/slow?ms=120001",
+        "/slow?ms=soon",
+        "/status/101",
+        "/status/1000",
+        "/status/2e2",
+        "/users/x",
+    ] {
+        let reply = server.get(path);
+        assert_eq!(reply.status, 400, "{path}: {}", reply.text());
+        assert_eq!(
+            reply.header("content-type"),
+            "application/problem+json",
+            "{path}"
+        );
+    }
+    let reply = server.ask(
+        "POST",
+        "/json-echo",
+        &[("content-type", "text/plain")],
+        b"{}",
+    );
+    assert_eq!(reply.status, 415);
+    let large = format!("\"{}\"", "x".repeat(2 * 1024 * 1024));
+    let mut client = server.connect();
+    let kind = ("content-type", "application/json");
+    client.send("POST", "/json-echo", &[kind], Some(large.len()));
+    assert_eq!(
+        client.head().expect("an answer before the body").status,
+        413
+    );
+    server.stop();
+}
+
+fn an_echo_begins_before_the_body_ends(runtime: &str) {
+    let server = start(runtime, "all");
+    let mut client = server.connect();
+    client.send("POST", "/echo", &[], None);
+    client.chunk(b"first ");
+    let head = client.head().expect("an answer before the end of the body");
+    let mut echoed = Vec::new();
+    while echoed.len() < 6 {
+        client.next_chunk(&mut echoed).expect("the first chunk");
+    }
+    client.chunk(b"second");
+    client.chunk(b"");
+    echoed.extend(client.rest(&head).expect("the rest"));
+    assert_eq!(echoed, b"first second");
+    drop(client);
+    server.stop();
+}
+
+fn an_upload_takes_constant_memory(runtime: &str) {
+    const MIB: usize = 96;
+    let server = start(runtime, "all");
+    let mut client = server.connect();
+    client.send("POST", "/upload", &[], None);
+    let block: Vec<u8> = (0..1024 * 1024_usize).map(|i| (i % 251) as u8).collect();
+    let mut hash = Sha256::new();
+    for _ in 0..MIB {
+        client.chunk(&block);
+        hash.update(&block);
+    }
+    client.chunk(b"");
+    let mut reply = client.head().expect("an answer");
+    reply.body = client.rest(&reply).expect("its body");
+    let sha256: String = hash
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    assert_eq!(
+        reply.json(),
+        json!({"bytes": MIB * 1024 * 1024, "sha256": sha256})
+    );
+    let peak = server.peak_rss();
+    assert!(peak < 48 * 1024, "{peak} KiB for {MIB} MiB");
+    server.stop();
+}
+
+fn a_stop_lets_a_request_end(runtime: &str) {
+    let mut server = start(runtime, "all");
+    let mut client = server.connect();
+    client.send("GET", "/sse?n=12&ms=30", &[], Some(0));
+    let head = client.head().expect("an answer");
+    let mut events = Vec::new();
+    client.next_chunk(&mut events).expect("the first event");
+    server.signal(Signal::TERM);
+    events.extend(client.rest(&head).expect("all events, and the end"));
+    assert!(events.ends_with(b"data: 12 of 12\n\n"));
+    let status = server.wait();
+    assert!(status.success(), "{status}");
+}
+
+fn readiness_is_false_while_it_stops(runtime: &str) {
+    let probe = env!("CARGO_BIN_EXE_probe");
+    let args = ["--runtime", runtime, "--listen", "127.0.0.1:0"];
+    let duck = ("TIDEWAY_LAME_DUCK", "1500ms");
+    let mut server = Server::start_with(Command::new(probe).args(args).env(duck.0, duck.1));
+    assert_eq!(server.get("/readyz").status, 200);
+    server.signal(Signal::TERM);
+    until("readiness is false", || {
+        let reply = server.get("/readyz");
+        reply.status == 503 && reply.text() == "stopping\n"
+    });
+    assert_eq!(server.get("/healthz").status, 200);
+    let status = server.wait();
+    assert!(status.success(), "{status}");
+}
+
+fn a_second_signal_cuts(runtime: &str) {
+    let mut server = start(runtime, "all");
+    let mut client = server.connect();
+    client.send("GET", "/sse?n=10000&ms=30", &[], Some(0));
+    let head = client.head().expect("an answer");
+    server.signal(Signal::INT);
+    // Two signals at once may count as one.
+    until("it takes no more connections", || {
+        TcpStream::connect(&server.addr).is_err()
+    });
+    let begun = std::time::Instant::now();
+    server.signal(Signal::INT);
+    client
+        .rest(&head)
+        .expect_err("a cut body does not look whole");
+    server.wait();
+    assert!(
+        begun.elapsed().as_secs() < 5,
+        "forced, yet it took {:?}",
+        begun.elapsed()
+    );
+}
