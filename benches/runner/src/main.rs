@@ -1,0 +1,39 @@
+//! The benchmark's runner: builds the servers, starts one at a time on its own core, drives it
+//! from another and writes Markdown to standard output; progress goes to standard error.
+//!
+//! It sends traffic to 127.0.0.1 only, and every run has an end.
+
+mod build;
+mod client;
+mod endpoint;
+mod load;
+mod machine;
+mod measure;
+mod options;
+mod peer;
+mod report;
+mod server;
+mod table;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let outcome = options::parse(std::env::args().skip(1)).and_then(|options| run(&options));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(wrong) => {
+            eprintln!("{wrong}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Every fallible step says what failed in words; nobody matches on the cause.
+type Outcome<T> = Result<T, String>;
+
+fn run(options: &options::Options) -> Outcome<()> {
+    machine::prepare()?;
+    let results = measure::all(options)?;
+    report::print(options, &results);
+    Ok(())
+}
