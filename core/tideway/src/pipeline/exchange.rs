@@ -467,15 +467,19 @@ impl Exchange {
     }
 
     fn on_timeout(&mut self, now: Now) -> Step {
-        let Some(timer) = self.core.timers.expired(now.mono) else {
+        let Some(mut timer) = self.core.timers.expired(now.mono) else {
             return Step::Wait;
         };
-        let name = TIMER_NAMES[timer];
         let mut grace_is_over = timer == GRACE_TIMER;
-        // The earliest gives the reason. Others due with it must not cut the answer to it.
-        while let Some(timer) = self.core.timers.expired(now.mono) {
-            grace_is_over |= timer == GRACE_TIMER;
+        // The earliest gives the reason, unless the handler waits for the client. Others due with it
+        // must not cut the answer to it.
+        while let Some(other) = self.core.timers.expired(now.mono) {
+            grace_is_over |= other == GRACE_TIMER;
+            if other == Deadline::BodyIn as usize && self.state == State::Handling {
+                timer = other;
+            }
         }
+        let name = TIMER_NAMES[timer];
         if self.state == State::Sending {
             self.end(&End::Aborted(Abort::Deadline(name)));
             return Step::Done;

@@ -355,10 +355,11 @@ impl InFlight {
     fn input(&mut self, input: Input) {
         let now = self.tasks.now();
         match &mut self.phase {
-            Phase::Head(running) => match input {
-                news @ (Input::BodyIn(_) | Input::BodyEnd) => running.body_news(now, news),
-                _ => {}
-            },
+            Phase::Head(running) => {
+                if let Input::BodyIn(_) | Input::BodyEnd = input {
+                    running.body_news(now, input);
+                }
+            }
             Phase::Body(exchange, _) => {
                 exchange.step(now, input);
             }
