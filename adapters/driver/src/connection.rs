@@ -233,11 +233,14 @@ where
         if begun == ended && !watch.is_idle() {
             watch.handle_idle(now, false);
         }
-        watch.handle_timeout(now);
-        if let Some(cut) = watch.poll_event() {
-            return Poll::Ready(Some(Ended::Watch(cut)));
+        let mut of_watch = watch.poll_timeout().map(|(at, _)| at);
+        if of_watch.is_some_and(|at| at <= now) {
+            watch.handle_timeout(now);
+            if let Some(cut) = watch.poll_event() {
+                return Poll::Ready(Some(Ended::Watch(cut)));
+            }
+            of_watch = watch.poll_timeout().map(|(at, _)| at);
         }
-        let of_watch = watch.poll_timeout().map(|(at, _)| at);
         drop(wire);
         let of_exchange = self.pulse.deadline();
         if of_exchange.is_some_and(|at| at <= now) {

@@ -72,15 +72,16 @@ impl Future for Serving {
             return Poll::Pending;
         };
         let now = this.pulse.now();
-        let polled = running.poll(now, cx);
+        let polled = running.poll_answered(now, cx);
         if let Some(news) = this.pulse.take_body_news() {
             running.body_news(now, news);
         }
-        let Poll::Ready(response) = polled else {
+        if polled.is_pending() {
             let deadline = running.exchange().poll_timeout();
             this.pulse.set_deadline(deadline.map(|(at, _)| at));
             return Poll::Pending;
-        };
+        }
+        let response = running.take_response();
         let Some(running) = this.running.take() else {
             return Poll::Pending;
         };
@@ -91,9 +92,7 @@ impl Future for Serving {
         }
         this.pulse.wrote();
         let guard = Guard::new(exchange, this.pulse.clone());
-        let (head, body) = response.into_parts();
-        let body = Outgoing::new(body, guard, this.pieces);
-        Poll::Ready(Ok(hyper::Response::from_parts(head, body)))
+        Poll::Ready(Ok(response.map(|body| Outgoing::new(body, guard, this.pieces))))
     }
 }
 

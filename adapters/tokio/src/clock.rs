@@ -1,6 +1,8 @@
 //! Both clocks. Monotonic time counts from the first reading in this process, so every runtime in
-//! it shares one axis.
+//! it shares one axis. The wall clock is read again when its last reading on this thread is older
+//! than [`FRESH`]; in between it is counted on, so that a wake-up costs one reading, not two.
 
+use std::cell::Cell;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -12,10 +14,29 @@ fn epoch() -> Instant {
     *EPOCH.get_or_init(Instant::now)
 }
 
+/// How late a jump of the wall clock may be seen, in nanoseconds.
+const FRESH: u64 = 10_000_000;
+
+thread_local! {
+    /// When the wall clock was last read, in monotonic nanoseconds, and what it said.
+    static READ: Cell<Option<(u64, Wall)>> = const { Cell::new(None) };
+}
+
 pub(crate) fn now() -> Now {
+    let elapsed = epoch().elapsed();
+    // In 64 bits: enough for 584 years, and `as_nanos` would multiply in 128.
+    let mono = elapsed.as_secs() * 1_000_000_000 + u64::from(elapsed.subsec_nanos());
+    let wall = match READ.get() {
+        Some((at, wall)) if mono - at < FRESH => Wall(wall.0 + ((mono - at) / 1_000_000) as i64),
+        _ => {
+            let wall = wall(SystemTime::now());
+            READ.set(Some((mono, wall)));
+            wall
+        }
+    };
     Now {
-        mono: Mono::from_nanos(epoch().elapsed().as_nanos() as u64),
-        wall: wall(SystemTime::now()),
+        mono: Mono::from_nanos(mono),
+        wall,
     }
 }
 

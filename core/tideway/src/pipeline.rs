@@ -22,12 +22,13 @@ pub use line::RequestLine;
 pub use origin::Origin;
 pub use refusal::refuse;
 pub use running::Running;
-pub use stage::{Abort, Answer, Ask, Cx, Deadline, End, Flow, Slot, Stage};
+pub use stage::{Abort, Answer, Ask, Cx, Deadline, End, Flow, Phases, Slot, Stage};
 
 /// An application made ready to serve: routes, stages in order, services, the runtime's tasks.
 pub struct Pipeline {
     pub(crate) router: Router,
-    pub(crate) stages: Vec<Box<dyn Stage>>,
+    /// With the phases each has a part in.
+    pub(crate) stages: Vec<(Box<dyn Stage>, Phases)>,
     pub(crate) context: Context,
     pub(crate) settings: Settings,
     pub(crate) tasks: Arc<dyn Tasks>,
@@ -42,9 +43,13 @@ impl Pipeline {
         settings: Settings,
         tasks: Arc<dyn Tasks>,
     ) -> Arc<Self> {
+        let with_phases = |stage: Box<dyn Stage>| {
+            let phases = stage.phases();
+            (stage, phases)
+        };
         Arc::new(Self {
             router,
-            stages,
+            stages: stages.into_iter().map(with_phases).collect(),
             context,
             settings,
             tasks,
@@ -54,7 +59,7 @@ impl Pipeline {
 
     /// The names of the stages, outermost first.
     pub fn stages(&self) -> impl Iterator<Item = &'static str> {
-        self.stages.iter().map(|stage| stage.name())
+        self.stages.iter().map(|(stage, _)| stage.name())
     }
 
     /// The services of the application.

@@ -14,6 +14,7 @@
 //! Dropping an exchange that has not ended is the input `End(Aborted(Client))`.
 
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::header::Entry;
@@ -21,7 +22,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 use tideway_engine::{Mono, Now, Rng, Timers};
 
 use super::line::{RequestLine, ShortPath};
-use super::{Abort, Answer, Ask, Cx, Deadline, End, Flow, Origin, Slot, Stage};
+use super::{Abort, Answer, Ask, Cx, Deadline, End, Flow, Origin, Phases, Slot, Stage};
 use crate::arena;
 use crate::body::{Body, BodyError};
 use crate::error::{Panicked, Problem, Unstamped, caught};
@@ -129,13 +130,13 @@ impl Exchange {
         parts.origin = Some(origin.clone());
         let line = RequestLine {
             method: parts.method.clone(),
-            path: ShortPath::new(parts.uri.path()),
+            path: ShortPath::EMPTY,
             version: parts.version,
             route: None,
             id: crate::RequestId::NONE,
             received: now,
         };
-        Box::new(Self {
+        let mut exchange = Box::new(Self {
             origin,
             endpoint: None,
             core: Core {
@@ -158,7 +159,13 @@ impl Exchange {
             state: State::New,
             entered: 0,
             cursor: 0,
-        })
+        });
+        // In its place at last: a copy of unknown length keeps the compiler from building the rest
+        // there, and costs a second copy of the whole.
+        if let Some(request) = &exchange.core.request {
+            exchange.core.line.path = ShortPath::new(request.parts.uri.path());
+        }
+        exchange
     }
 
     /// Whether the exchange has ended; every further input is a no-op.
@@ -244,25 +251,43 @@ impl Exchange {
                 }
                 Step::Wait
             }
-            Input::Handled(Ok(response)) => self.handled(now, response),
+            Input::Handled(Ok(response)) => self.guarded(now, |exchange| exchange.handled(now, response)),
             Input::Start | Input::Answer(_) | Input::Handled(Err(_)) | Input::Timeout => {
                 self.guarded(now, |exchange| exchange.advance(now, input))
             }
         }
     }
 
-    /// [`Input::Handled`] with a response, without the detour over an [`Input`].
-    pub fn handled(&mut self, now: Now, response: Response) -> Step {
+    /// Polls the handler; its response is the input [`Input::Handled`], without the moves from hand
+    /// to hand, and so is its panic.
+    pub fn poll_handler(
+        &mut self,
+        now: Now,
+        handler: &mut BoxFuture<'static, Response>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Step> {
+        let polled = caught(|| match handler.as_mut().poll(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(response) => Poll::Ready(self.handled(now, response)),
+        });
+        match polled {
+            Ok(polled) => polled,
+            Err(panic) => Poll::Ready(self.guarded(now, |exchange| exchange.after_panic(now, &panic))),
+        }
+    }
+
+    #[inline]
+    fn handled(&mut self, now: Now, response: Response) -> Step {
         if self.state != State::Handling {
             // An answer that nobody waits for any more.
             return if self.is_done() { Step::Done } else { Step::Wait };
         }
         self.core.last = now;
-        self.accept(response);
-        self.guarded(now, |exchange| exchange.run_response(now))
+        self.respond(now, response)
     }
 
     /// The response to [`Step::Respond`], once.
+    #[inline]
     pub fn take_response(&mut self) -> Option<Response> {
         match self.state {
             State::Sending => self.core.response.take(),
@@ -349,13 +374,18 @@ impl Exchange {
     }
 
     fn run_request(&mut self, now: Now) -> Step {
-        while self.cursor < self.origin.pipeline().stages.len() {
-            self.entered = self.cursor + 1;
-            match self.call(now, |stage, cx| stage.request(cx)) {
-                Flow::Next => self.cursor += 1,
-                Flow::Respond(response) => return self.respond(now, response),
-                Flow::Ask(ask) => return Step::Ask(ask),
+        let Self { origin, core, cursor, entered, .. } = self;
+        while let Some((stage, phases)) = origin.pipeline().stages.get(*cursor) {
+            *entered = *cursor + 1;
+            if phases.has(Phases::REQUEST) {
+                let mut cx = Cx { origin, core, stage: *cursor, now };
+                match stage.request(&mut cx) {
+                    Flow::Next => {}
+                    Flow::Respond(response) => return self.respond(now, response),
+                    Flow::Ask(ask) => return Step::Ask(ask),
+                }
             }
+            *cursor += 1;
         }
         self.state = State::Handling;
         let (Some(request), Some(endpoint)) = (self.core.request.take(), self.endpoint.take()) else {
@@ -368,11 +398,13 @@ impl Exchange {
     }
 
     /// A response enters the `response` phase.
+    #[inline]
     fn respond(&mut self, now: Now, response: Response) -> Step {
         self.accept(response);
         self.run_response(now)
     }
 
+    #[inline]
     fn accept(&mut self, response: Response) {
         self.state = State::Response;
         // The handler's deadline stays until the head is out, so that no stage asks for ever.
@@ -385,10 +417,15 @@ impl Exchange {
     fn run_response(&mut self, now: Now) -> Step {
         while self.cursor > 0 {
             self.cursor -= 1;
-            match self.call(now, |stage, cx| stage.response(cx)) {
-                Flow::Next => {}
-                Flow::Ask(ask) => return Step::Ask(ask),
-                Flow::Respond(response) => self.replace(response),
+            let Self { origin, core, cursor, .. } = self;
+            let (stage, phases) = &origin.pipeline().stages[*cursor];
+            if phases.has(Phases::RESPONSE) {
+                let mut cx = Cx { origin, core, stage: *cursor, now };
+                match stage.response(&mut cx) {
+                    Flow::Next => {}
+                    Flow::Ask(ask) => return Step::Ask(ask),
+                    Flow::Respond(response) => self.replace(response),
+                }
             }
         }
         self.send(now)
@@ -406,6 +443,7 @@ impl Exchange {
         }
     }
 
+    #[inline]
     fn replace(&mut self, mut response: Response) {
         if !response.extensions().is_empty() {
             self.stamp(&mut response);
@@ -546,6 +584,9 @@ impl Exchange {
         self.state = State::Ended;
         let now = self.core.last;
         for index in (0..self.entered).rev() {
+            if !self.origin.pipeline().stages[index].1.has(Phases::DONE) {
+                continue;
+            }
             self.cursor = index;
             let done = caught(|| self.call(now, |stage, cx| stage.done(cx, end)));
             if let Err(panic) = done {
@@ -562,7 +603,7 @@ impl Exchange {
             stage: self.cursor,
             now,
         };
-        call(&*self.origin.pipeline().stages[self.cursor], &mut cx)
+        call(&*self.origin.pipeline().stages[self.cursor].0, &mut cx)
     }
 }
 

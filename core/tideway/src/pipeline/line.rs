@@ -51,6 +51,8 @@ pub(super) enum ShortPath {
 impl ShortPath {
     const INLINE: usize = 46;
 
+    pub(super) const EMPTY: Self = Self::Inline(0, [0; Self::INLINE]);
+
     pub(super) fn new(path: &str) -> Self {
         let bytes = path.as_bytes();
         if bytes.len() <= Self::INLINE {

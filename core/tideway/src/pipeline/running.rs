@@ -58,20 +58,25 @@ impl Running {
 
     /// The response head and body, once. Deadlines due at `now` fire first.
     pub fn poll(&mut self, now: Now, cx: &mut Context<'_>) -> Poll<Response> {
+        self.poll_answered(now, cx).map(|()| self.take_response())
+    }
+
+    /// The response, once [`Running::poll_answered`] is ready.
+    #[inline]
+    pub fn take_response(&mut self) -> Response {
+        // Asked again after the end: answered as broken rather than by a panic.
+        self.exchange.take_response().unwrap_or_else(broken)
+    }
+
+    /// [`Running::poll`] in two steps: ready when there is something to take.
+    pub fn poll_answered(&mut self, now: Now, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             let step = match &mut self.work {
-                Work::Answered => {
-                    // Asked again after the end: answered as broken rather than by a panic.
-                    let response = self.exchange.take_response();
-                    return Poll::Ready(response.unwrap_or_else(|| {
-                        Problem::new(http::StatusCode::INTERNAL_SERVER_ERROR).into_response()
-                    }));
-                }
+                Work::Answered => return Poll::Ready(()),
                 _ if due(&self.exchange, now) => self.exchange.step(now, Input::Timeout),
-                Work::Handler(future) => match caught(|| future.as_mut().poll(cx)) {
-                    Ok(Poll::Pending) => return Poll::Pending,
-                    Ok(Poll::Ready(response)) => self.exchange.handled(now, response),
-                    Err(panic) => self.exchange.step(now, Input::Handled(Err(panic))),
+                Work::Handler(future) => match self.exchange.poll_handler(now, future, cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(step) => step,
                 },
                 Work::Ask(future) => match caught(|| future.as_mut().poll(cx)) {
                     Ok(Poll::Pending) => return Poll::Pending,
@@ -91,6 +96,11 @@ impl Running {
             Step::Wait => {}
         }
     }
+}
+
+#[cold]
+fn broken() -> Response {
+    Problem::new(http::StatusCode::INTERNAL_SERVER_ERROR).into_response()
 }
 
 fn due(exchange: &Exchange, now: Now) -> bool {

@@ -20,6 +20,14 @@ pub trait Stage: Send + Sync + 'static {
     /// A short name for lists and logs.
     fn name(&self) -> &'static str;
 
+    /// The methods below that do anything, asked once when the app is built. The pipeline does not
+    /// call the others, so a stage that says so costs nothing in the phases it has no part in.
+    ///
+    /// Leave it alone unless that matters: the default is all of them.
+    fn phases(&self) -> Phases {
+        Phases::ALL
+    }
+
     /// The head is in, no body byte has been read.
     fn request(&self, cx: &mut Cx<'_>) -> Flow {
         let _ = cx;
@@ -48,6 +56,34 @@ pub trait Stage: Send + Sync + 'static {
     /// stage whose `request` ran.
     fn done(&self, cx: &mut Cx<'_>, end: &End) {
         let _ = (cx, end);
+    }
+}
+
+/// Which of a stage's methods do something; [`Stage::answer`] and [`Stage::timeout`] are always
+/// called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Phases(u8);
+
+impl Phases {
+    /// [`Stage::request`].
+    pub const REQUEST: Self = Self(1);
+    /// [`Stage::response`].
+    pub const RESPONSE: Self = Self(2);
+    /// [`Stage::done`].
+    pub const DONE: Self = Self(4);
+    /// Every one.
+    pub const ALL: Self = Self(7);
+
+    /// These and `other`.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether all of `other` are among them.
+    #[must_use]
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
     }
 }
 

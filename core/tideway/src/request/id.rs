@@ -48,10 +48,19 @@ impl RequestId {
         }
     }
 
+    /// [`RequestId::as_str`] where bytes will do: the text is not checked again.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        match &self.0 {
+            Id::None => b"",
+            Id::Uuid(text) => text,
+            Id::Text(text) => text.as_bytes(),
+        }
+    }
+
     /// Whether this is [`RequestId::NONE`].
     #[must_use]
     pub fn is_none(&self) -> bool {
-        self.0 == Id::None
+        matches!(self.0, Id::None)
     }
 }
 

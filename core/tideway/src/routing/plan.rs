@@ -8,7 +8,7 @@ use http::{HeaderValue, Method};
 
 use super::method::wrapped;
 use super::refused::{NotAllowed, NotFound, Options, Sibling};
-use super::router::{Node, Route, Router, Target};
+use super::router::{Node, Nodes, Route, Router, Target};
 use super::{MethodRouter, Routes, Settings, Shared, pattern};
 use crate::handler::Around;
 use crate::{Context, Needs};
@@ -133,14 +133,14 @@ impl Plan {
             });
         }
 
-        let mut tree = matchit::Router::new();
+        let mut nodes = Nodes::new();
         let mut methods: Vec<Method> = Vec::new();
         for pattern in order {
             let Some(draft) = drafts.remove(&pattern) else {
                 continue;
             };
             methods.extend(draft.handlers.iter().map(|(method, _)| method.clone()));
-            if let Err(error) = tree.insert(pattern.clone(), draft.finish(not_allowed.as_ref())) {
+            if let Err(error) = nodes.insert(&pattern, draft.finish(not_allowed.as_ref())) {
                 errors.push(refusal(&pattern, &error));
             }
         }
@@ -150,7 +150,7 @@ impl Plan {
             None => wrapped(&wraps, Arc::new(NotFound { sibling })),
         };
         Router {
-            tree,
+            nodes,
             routes: list,
             not_found: [
                 missing(None),

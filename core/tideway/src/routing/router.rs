@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use http::Method;
+use tideway_engine::{Keyed, Map, Seed};
 
 use super::refused::Sibling;
 use super::{Endpoint, Params, Plan, Routes, Settings, Shared};
@@ -19,7 +20,7 @@ use super::{Endpoint, Params, Plan, Routes, Settings, Shared};
 /// assert_eq!(found.params.iter("/users/7").next(), Some(("id", "7")));
 /// ```
 pub struct Router {
-    pub(super) tree: matchit::Router<Node>,
+    pub(super) nodes: Nodes,
     pub(super) routes: Vec<Route>,
     /// The 404s: plain, with a sibling that has a slash at its end, with one that has none.
     pub(super) not_found: [Shared; 3],
@@ -35,6 +36,15 @@ pub struct Found<'r> {
     pub params: Params,
 }
 
+impl<'r> Found<'r> {
+    fn at(target: &'r Target) -> Self {
+        Self {
+            endpoint: &target.endpoint,
+            params: Params::of_route(target.route),
+        }
+    }
+}
+
 impl std::fmt::Debug for Found<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Found").field(&self.params).finish()
@@ -45,6 +55,42 @@ impl std::fmt::Debug for Found<'_> {
 pub(super) struct Route {
     pub(super) pattern: Box<str>,
     pub(super) settings: Settings,
+}
+
+/// The nodes by pattern.
+///
+/// A path that *is* a pattern is found by one hash, before the tree is walked: a literal wins over
+/// every parameter, so the tree would lead to the same node. (The hash needs no secret: clients only
+/// look up here, so they cannot make chains.)
+pub(super) struct Nodes {
+    all: Vec<Node>,
+    literal: Map<Box<str>, u32>,
+    tree: matchit::Router<u32>,
+}
+
+impl Nodes {
+    pub(super) fn new() -> Self {
+        Self {
+            all: Vec::new(),
+            literal: Map::with_hasher(Keyed::from_seed(&Seed([0; 32]))),
+            tree: matchit::Router::new(),
+        }
+    }
+
+    pub(super) fn insert(&mut self, pattern: &str, node: Node) -> Result<(), matchit::InsertError> {
+        let index = self.all.len() as u32;
+        self.tree.insert(pattern, index)?;
+        self.all.push(node);
+        // A brace stands for a parameter, or is doubled and stands for itself: the tree knows which.
+        if !pattern.contains(['{', '}']) {
+            self.literal.insert(pattern.into(), index);
+        }
+        Ok(())
+    }
+
+    fn has(&self, path: &str) -> bool {
+        self.tree.at(path).is_ok()
+    }
 }
 
 /// Everything at one pattern; several registrations may share it.
@@ -60,6 +106,13 @@ pub(super) struct Target {
     /// Index of the registration, which has its own settings.
     pub(super) route: u32,
     pub(super) endpoint: Shared,
+}
+
+impl Node {
+    fn target(&self, method: &Method) -> &Target {
+        let own = self.handlers.iter().find(|(own, _)| own == method);
+        own.map_or(&self.rest, |(_, target)| target)
+    }
 }
 
 impl Router {
@@ -83,28 +136,24 @@ impl Router {
     /// is answered by the endpoints for 404 and 405.
     #[must_use]
     pub fn find(&self, method: &Method, path: &str) -> Found<'_> {
-        let Ok(matched) = self.tree.at(path) else {
+        let nodes = &self.nodes;
+        if let Some(&index) = nodes.literal.get(path) {
+            return Found::at(nodes.all[index as usize].target(method));
+        }
+        let Ok(matched) = nodes.tree.at(path) else {
             return self.miss(method, path);
         };
-        let node = matched.value;
-        let target = node
-            .handlers
-            .iter()
-            .find(|(own, _)| own == method)
-            .map_or(&node.rest, |(_, target)| target);
-        let mut params = Params::of_route(target.route);
+        let node = &nodes.all[*matched.value as usize];
+        let mut found = Found::at(node.target(method));
         if !matched.params.is_empty() {
-            params.set_names(Arc::clone(&node.names));
+            found.params.set_names(Arc::clone(&node.names));
             for (_, value) in matched.params.iter() {
                 // Every value is a slice of `path`.
                 let start = value.as_ptr().addr() - path.as_ptr().addr();
-                params.push(start, start + value.len());
+                found.params.push(start, start + value.len());
             }
         }
-        Found {
-            endpoint: &target.endpoint,
-            params,
-        }
+        found
     }
 
     #[cold]
@@ -128,12 +177,8 @@ impl Router {
     /// Whether there is a route that differs by a slash at the end.
     fn sibling(&self, path: &str) -> Option<Sibling> {
         match path.strip_suffix('/') {
-            Some(shorter) => self.tree.at(shorter).is_ok().then_some(Sibling::Without),
-            None => self
-                .tree
-                .at(&format!("{path}/"))
-                .is_ok()
-                .then_some(Sibling::With),
+            Some(shorter) => self.nodes.has(shorter).then_some(Sibling::Without),
+            None => self.nodes.has(&format!("{path}/")).then_some(Sibling::With),
         }
     }
 

@@ -1,6 +1,6 @@
 //! One log line per exchange, written when it is over.
 
-use crate::pipeline::{Cx, End, Stage};
+use crate::pipeline::{Cx, End, Phases, Stage};
 
 /// Logs through `tracing`, target `tideway::access`, at the *end* of the body: duration and bytes
 /// are those of the whole exchange, and an abort is logged with its reason.
@@ -30,6 +30,10 @@ macro_rules! line {
 impl Stage for AccessLog {
     fn name(&self) -> &'static str {
         "access log"
+    }
+
+    fn phases(&self) -> Phases {
+        Phases::DONE
     }
 
     fn done(&self, cx: &mut Cx<'_>, end: &End) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::pipeline::{Cx, End, Flow, Stage};
+use crate::pipeline::{Cx, End, Flow, Phases, Stage};
 
 /// Counts every exchange exactly once at its start and once at its end.
 ///
@@ -55,6 +55,10 @@ impl Accounts {
 impl Stage for Accounts {
     fn name(&self) -> &'static str {
         "accounts"
+    }
+
+    fn phases(&self) -> Phases {
+        Phases::REQUEST.and(Phases::DONE)
     }
 
     fn request(&self, _: &mut Cx<'_>) -> Flow {

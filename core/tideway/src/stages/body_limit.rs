@@ -3,7 +3,7 @@
 use http::{StatusCode, header};
 
 use crate::error::Problem;
-use crate::pipeline::{Cx, Flow, Stage};
+use crate::pipeline::{Cx, Flow, Phases, Stage};
 
 /// The setting: the largest request body of a route, or of the app, in bytes. Default 2 MiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,10 @@ pub struct BodyLimit;
 impl Stage for BodyLimit {
     fn name(&self) -> &'static str {
         "body limit"
+    }
+
+    fn phases(&self) -> Phases {
+        Phases::REQUEST
     }
 
     fn request(&self, cx: &mut Cx<'_>) -> Flow {

@@ -3,7 +3,7 @@
 use http::{HeaderValue, StatusCode, Version, header};
 
 use crate::error::Problem;
-use crate::pipeline::{Cx, Flow, Stage};
+use crate::pipeline::{Cx, Flow, Phases, Stage};
 
 /// Refuses a missing, doubled or malformed `Host` in HTTP/1.1 with 400, and closes.
 ///
@@ -14,6 +14,10 @@ pub struct HostRules;
 impl Stage for HostRules {
     fn name(&self) -> &'static str {
         "host"
+    }
+
+    fn phases(&self) -> Phases {
+        Phases::REQUEST
     }
 
     fn request(&self, cx: &mut Cx<'_>) -> Flow {
@@ -56,16 +60,31 @@ fn well_formed(host: &HeaderValue) -> bool {
             host.split_at(end)
         }
     };
-    // unreserved / pct-encoded / sub-delims
-    let named = |b: &u8| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(b);
     let port_fits = match port {
         [] => true,
         [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
         _ => false,
     };
     let nameless = name.is_empty() && !port.is_empty();
-    port_fits && name.iter().all(named) && !nameless
+    port_fits && name.iter().all(|&b| NAMED[usize::from(b)]) && !nameless
 }
+
+/// What a name is made of: unreserved / pct-encoded / sub-delims.
+static NAMED: [bool; 256] = {
+    let mut named = [false; 256];
+    let mut b = 0;
+    while b < named.len() {
+        named[b] = (b as u8).is_ascii_alphanumeric();
+        b += 1;
+    }
+    let marks = b"-._~%!$&'()*+,;=";
+    let mut i = 0;
+    while i < marks.len() {
+        named[marks[i] as usize] = true;
+        i += 1;
+    }
+    named
+};
 
 #[cfg(test)]
 mod tests {

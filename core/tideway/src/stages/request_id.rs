@@ -3,7 +3,7 @@
 use http::{HeaderName, HeaderValue};
 
 use crate::arena;
-use crate::pipeline::{Cx, Flow, Stage};
+use crate::pipeline::{Cx, Flow, Phases, Stage};
 use crate::request::RequestId;
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -30,6 +30,10 @@ impl Stage for RequestIds {
         "request id"
     }
 
+    fn phases(&self) -> Phases {
+        Phases::REQUEST.and(Phases::RESPONSE)
+    }
+
     fn request(&self, cx: &mut Cx<'_>) -> Flow {
         let sent = if self.trust {
             cx.request()
@@ -46,7 +50,7 @@ impl Stage for RequestIds {
     }
 
     fn response(&self, cx: &mut Cx<'_>) -> Flow {
-        let value: HeaderValue = arena::header(cx.id().as_str().as_bytes());
+        let value: HeaderValue = arena::header(cx.id().as_bytes());
         if let Some(response) = cx.response() {
             response.headers_mut().insert(X_REQUEST_ID.clone(), value);
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::pipeline::{Cx, Deadline, Flow, Stage};
+use crate::pipeline::{Cx, Deadline, Flow, Phases, Stage};
 
 /// The setting: how long a route, or the app, allows. `None` is no limit.
 ///
@@ -39,6 +39,10 @@ pub struct Timeouts(pub TimeoutLimits);
 impl Stage for Timeouts {
     fn name(&self) -> &'static str {
         "timeout"
+    }
+
+    fn phases(&self) -> Phases {
+        Phases::REQUEST
     }
 
     fn request(&self, cx: &mut Cx<'_>) -> Flow {
