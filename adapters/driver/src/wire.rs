@@ -266,23 +266,27 @@ impl<S: Read + Write + Unpin> Read for Wire<S> {
     ) -> Poll<io::Result<()>> {
         let mut state = self.state();
         let state = &mut *state;
+        let mut again = 0;
         if let Some(prefix) = &mut state.prefix {
             let bytes = &prefix.bytes[usize::from(prefix.start)..usize::from(prefix.end)];
-            let take = bytes.len().min(buf.remaining());
-            buf.put_slice(&bytes[..take]);
-            prefix.start += take as u8;
+            again = bytes.len().min(buf.remaining());
+            buf.put_slice(&bytes[..again]);
+            prefix.start += again as u8;
             if prefix.start == prefix.end {
                 state.prefix = None;
             }
-            if take > 0 || buf.remaining() == 0 {
-                return Poll::Ready(Ok(()));
-            }
         }
+        // What follows the prefix is read in the same turn: hyper would double its buffer for a
+        // second read, and keep it so for the connection's life.
         let room = buf.remaining();
         // A cursor cannot say how much was read into it, so a buffer of our own does.
         // SAFETY: `ReadBuf` only hands out a cursor, which never makes bytes uninitialised again.
         let mut inner = ReadBuf::uninit(unsafe { buf.as_mut() });
-        ready!(Pin::new(&mut state.stream).poll_read(cx, inner.unfilled()))?;
+        match Pin::new(&mut state.stream).poll_read(cx, inner.unfilled()) {
+            Poll::Ready(Ok(())) => {}
+            _ if again > 0 => return Poll::Ready(Ok(())),
+            late => return late,
+        }
         let read = inner.filled().len();
         // SAFETY: the stream filled exactly this many bytes of the same memory.
         unsafe { buf.advance(read) };
