@@ -237,6 +237,7 @@ impl Guard {
         if let Some(mut exchange) = self.exchange.take() {
             exchange.finish(self.pulse.now(), end);
             self.pulse.end();
+            self.pulse.keep(exchange);
         }
     }
 }

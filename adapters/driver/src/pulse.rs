@@ -4,13 +4,13 @@
 //! timer and reads the clock. One task polls both, so the atomics never contend: they are plain loads
 //! and stores that happen to be `Sync`.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::task::Waker;
 use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
-use tideway::pipeline::{Abort, Input};
+use tideway::pipeline::{Abort, Exchange, Input};
 use tideway::{Mono, Now, Wall};
 
 /// Nobody waits for the request body.
@@ -38,6 +38,8 @@ pub(crate) struct Pulse {
     body_out: AtomicU64,
     cut: AtomicU8,
     closing: AtomicBool,
+    /// The memory of the exchange before, for the next one.
+    spare: Mutex<Option<Box<Exchange>>>,
     /// The connection's task, when streams run in tasks of their own.
     task: AtomicWaker,
     /// The connection's, for a stream's.
@@ -58,6 +60,7 @@ impl Pulse {
             body_out: AtomicU64::new(0),
             cut: AtomicU8::new(0),
             closing: AtomicBool::new(false),
+            spare: Mutex::new(None),
             task: AtomicWaker::new(),
             parent: None,
         }
@@ -191,6 +194,19 @@ impl Pulse {
                 Some(Duration::from_nanos(nanos))
             }
         }
+    }
+
+    /// Keeps an exchange that is over, for its memory.
+    pub(crate) fn keep(&self, exchange: Box<Exchange>) {
+        // A stream has one exchange only.
+        if self.parent.is_none() {
+            *self.spare.lock().unwrap_or_else(PoisonError::into_inner) = Some(exchange);
+        }
+    }
+
+    /// What was kept.
+    pub(crate) fn take_kept(&self) -> Option<Box<Exchange>> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Says why what is left will be dropped.

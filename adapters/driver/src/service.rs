@@ -45,7 +45,10 @@ impl Service<hyper::Request<hyper::body::Incoming>> for Exchanges {
         let now = pulse.now();
         let (head, body) = request.into_parts();
         let request = Request::new(head, Incoming::wrap(body, &pulse));
-        let exchange = Exchange::new(self.origin.clone(), request, now);
+        let exchange = match pulse.take_kept() {
+            Some(kept) => kept.renew(request, now),
+            None => Exchange::new(self.origin.clone(), request, now),
+        };
         pulse.begin();
         let running = Running::start(exchange, now);
         Serving {

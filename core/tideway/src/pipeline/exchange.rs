@@ -124,24 +124,21 @@ pub enum Step {
 impl Exchange {
     /// An exchange for `request`, whose head was read at `now`.
     #[must_use]
-    pub fn new(origin: Arc<Origin>, mut request: Request, now: Now) -> Box<Self> {
-        let parts = &mut request.parts;
-        parts.received = now;
-        parts.origin = Some(origin.clone());
+    pub fn new(origin: Arc<Origin>, request: Request, now: Now) -> Box<Self> {
         let line = RequestLine {
-            method: parts.method.clone(),
+            method: Method::GET,
             path: ShortPath::EMPTY,
-            version: parts.version,
+            version: http::Version::HTTP_11,
             route: None,
             id: crate::RequestId::NONE,
             received: now,
         };
-        let mut exchange = Box::new(Self {
+        let blank = Box::new(Self {
             origin,
             endpoint: None,
             core: Core {
                 line,
-                request: Some(request),
+                request: None,
                 response: None,
                 status: None,
                 bytes_out: 0,
@@ -160,12 +157,61 @@ impl Exchange {
             entered: 0,
             cursor: 0,
         });
-        // In its place at last: a copy of unknown length keeps the compiler from building the rest
-        // there, and costs a second copy of the whole.
-        if let Some(request) = &exchange.core.request {
-            exchange.core.line.path = ShortPath::new(request.parts.uri.path());
-        }
-        exchange
+        blank.renew(request, now)
+    }
+
+    /// This exchange's memory for the next `request` of the same origin: most of a kilobyte less to
+    /// allocate, fill and free. Ends the exchange if it has not ended.
+    #[must_use]
+    pub fn renew(mut self: Box<Self>, mut request: Request, now: Now) -> Box<Self> {
+        self.abandon();
+        // All fields by name: one that is added must be thought of here, or in `end`.
+        let Self {
+            origin,
+            endpoint: _,
+            core,
+            state,
+            entered,
+            cursor,
+        } = &mut *self;
+        let Core {
+            line,
+            request: asked,
+            response: _,
+            status,
+            bytes_out,
+            timers: _,
+            body_in_limit,
+            body_out_limit,
+            panicked,
+            close,
+            cause: _,
+            rng: _,
+            slots: _,
+            more: _,
+            last,
+        } = core;
+        let parts = &mut request.parts;
+        parts.received = now;
+        parts.origin = Some(origin.clone());
+        line.method = parts.method.clone();
+        line.path.set(parts.uri.path());
+        line.version = parts.version;
+        line.route = None;
+        line.id = crate::RequestId::NONE;
+        line.received = now;
+        *asked = Some(request);
+        *status = None;
+        *bytes_out = 0;
+        *body_in_limit = None;
+        *body_out_limit = None;
+        *panicked = false;
+        *close = false;
+        *last = now;
+        *state = State::New;
+        *entered = 0;
+        *cursor = 0;
+        self
     }
 
     /// Whether the exchange has ended; every further input is a no-op.
@@ -210,6 +256,19 @@ impl Exchange {
         self.core.timers.next_named()
     }
 
+    /// [`Input::Start`], without the detour over an [`Input`]: it comes once per request.
+    pub fn start(&mut self, now: Now) -> Step {
+        if self.state != State::New {
+            return if self.is_done() { Step::Done } else { Step::Wait };
+        }
+        self.core.last = now;
+        self.state = State::Request;
+        self.guarded(now, |exchange| {
+            exchange.find_route();
+            exchange.run_request(now)
+        })
+    }
+
     /// Feeds one input.
     pub fn step(&mut self, now: Now, input: Input) -> Step {
         if self.state == State::Ended {
@@ -252,7 +311,8 @@ impl Exchange {
                 Step::Wait
             }
             Input::Handled(Ok(response)) => self.guarded(now, |exchange| exchange.handled(now, response)),
-            Input::Start | Input::Answer(_) | Input::Handled(Err(_)) | Input::Timeout => {
+            Input::Start => self.start(now),
+            Input::Answer(_) | Input::Handled(Err(_)) | Input::Timeout => {
                 self.guarded(now, |exchange| exchange.advance(now, input))
             }
         }
@@ -339,11 +399,6 @@ impl Exchange {
 
     fn advance(&mut self, now: Now, input: Input) -> Step {
         match (self.state, input) {
-            (State::New, Input::Start) => {
-                self.state = State::Request;
-                self.find_route();
-                self.run_request(now)
-            }
             (State::Request | State::Response, Input::Answer(answer)) => {
                 let flow = self.call(now, |stage, cx| stage.answer(cx, answer));
                 match (self.state, flow) {
@@ -580,6 +635,12 @@ impl Exchange {
         }
     }
 
+    fn abandon(&mut self) {
+        if self.state != State::Ended && self.state != State::New {
+            self.end(&End::Aborted(Abort::Client));
+        }
+    }
+
     fn end(&mut self, end: &End) {
         self.state = State::Ended;
         let now = self.core.last;
@@ -593,7 +654,17 @@ impl Exchange {
                 tracing::error!(target: "tideway", "a stage's `done` {panic}");
             }
         }
-        self.core.timers = Timers::new(&TIMER_NAMES);
+        // Whatever somebody else may count on being dropped goes now; the memory may be kept.
+        let core = &mut self.core;
+        core.timers = Timers::new(&TIMER_NAMES);
+        core.request = None;
+        core.response = None;
+        core.cause = None;
+        core.rng = None;
+        // Only a stage that was entered has stored something.
+        core.slots.iter_mut().take(self.entered).for_each(|slot| *slot = Slot::Empty);
+        core.more.clear();
+        self.endpoint = None;
     }
 
     fn call<T>(&mut self, now: Now, call: impl FnOnce(&dyn Stage, &mut Cx<'_>) -> T) -> T {
@@ -609,9 +680,7 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        if self.state != State::Ended && self.state != State::New {
-            self.end(&End::Aborted(Abort::Client));
-        }
+        self.abandon();
     }
 }
 

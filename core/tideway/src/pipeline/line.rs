@@ -53,15 +53,20 @@ impl ShortPath {
 
     pub(super) const EMPTY: Self = Self::Inline(0, [0; Self::INLINE]);
 
-    pub(super) fn new(path: &str) -> Self {
+    /// Keeps `path` in place of what is kept now.
+    pub(super) fn set(&mut self, path: &str) {
         let bytes = path.as_bytes();
-        if bytes.len() <= Self::INLINE {
-            let mut inline = [0; Self::INLINE];
-            inline[..bytes.len()].copy_from_slice(bytes);
-            Self::Inline(bytes.len() as u8, inline)
+        if let Self::Inline(len, inline) = self
+            && let Some(inline) = inline.get_mut(..bytes.len())
+        {
+            inline.copy_from_slice(bytes);
+            *len = bytes.len() as u8;
+        } else if bytes.len() <= Self::INLINE {
+            *self = Self::EMPTY;
+            self.set(path);
         } else {
             let end = path.floor_char_boundary(RequestLine::MAX_PATH);
-            Self::Long(path[..end].into())
+            *self = Self::Long(path[..end].into());
         }
     }
 
@@ -86,14 +91,27 @@ impl std::fmt::Debug for ShortPath {
 mod tests {
     use super::*;
 
+    fn kept(path: &str) -> ShortPath {
+        let mut kept = ShortPath::EMPTY;
+        kept.set(path);
+        kept
+    }
+
     #[test]
     fn a_path_is_kept_whole_up_to_its_cap_and_cut_at_a_character() {
         for len in [0, 1, 45, 46, 47, 1023, 1024] {
             let path = "/".repeat(len);
-            assert_eq!(ShortPath::new(&path).as_str(), path);
+            assert_eq!(kept(&path).as_str(), path);
         }
-        let long = "ü".repeat(600);
-        let kept = ShortPath::new(&long);
-        assert_eq!(kept.as_str(), "ü".repeat(512));
+        assert_eq!(kept(&"ü".repeat(600)).as_str(), "ü".repeat(512));
+    }
+
+    #[test]
+    fn nothing_of_the_path_before_shows() {
+        let mut kept = ShortPath::EMPTY;
+        for path in ["/long/enough", "/x", "", &"/y".repeat(30), "/z"] {
+            kept.set(path);
+            assert_eq!(kept.as_str(), path);
+        }
     }
 }

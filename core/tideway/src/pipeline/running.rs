@@ -29,7 +29,7 @@ impl Running {
     /// Starts `exchange`: runs its stages and, if that is a plain `fn`, its handler.
     #[must_use]
     pub fn start(mut exchange: Box<Exchange>, now: Now) -> Self {
-        let step = exchange.step(now, Input::Start);
+        let step = exchange.start(now);
         let mut running = Self {
             exchange,
             work: Work::Answered,
