@@ -16,7 +16,11 @@ pub fn hello<R: Runtime>(h: &Harness<R>) {
     let site = h.site().serve(|app| app.route("/", get(|| "hello")));
     let reply = site.client().get("/");
     same(reply.status, 200, "the route exists");
-    same(reply.text(), "hello".into(), "that is what the handler returned");
+    same(
+        reply.text(),
+        "hello".into(),
+        "that is what the handler returned",
+    );
     holds(
         reply.header("x-request-id").is_some() && reply.header("date").is_some(),
         "x-request-id and date",
@@ -31,13 +35,25 @@ pub fn a_connection_serves_a_hundred_requests<R: Runtime>(h: &Harness<R>) {
     let mut client = site.client();
     for n in 0..100 {
         let reply = client.get(&format!("/{n}"));
-        same(reply.text(), format!("number {n}"), "each request has its own answer");
-        same(reply.closes(), false, "HTTP/1.1 keeps connections alive by default (RFC 9112 §9.3)");
+        same(
+            reply.text(),
+            format!("number {n}"),
+            "each request has its own answer",
+        );
+        same(
+            reply.closes(),
+            false,
+            "HTTP/1.1 keeps connections alive by default (RFC 9112 §9.3)",
+        );
     }
     drop(client);
     same(site.counts().completed, 100, "each was one exchange");
     site.stop.stop();
-    same(site.report().accepted, 1, "all of them came over one connection");
+    same(
+        site.report().accepted,
+        1,
+        "all of them came over one connection",
+    );
 }
 
 /// Sixteen requests in one write: sixteen answers, in order.
@@ -72,7 +88,11 @@ pub fn an_answer_does_not_wait_for_a_partial_next_request<R: Runtime>(h: &Harnes
         "a client that waits for this answer before it goes on would wait for ever",
     );
     client.send(back);
-    same(client.reply().text(), "number 2".into(), "the rest completed the second request");
+    same(
+        client.reply().text(),
+        "number 2".into(),
+        "the rest completed the second request",
+    );
 }
 
 /// HEAD: the header of GET, no body, and the connection goes on.
@@ -81,13 +101,21 @@ pub fn head_is_answered_without_a_body<R: Runtime>(h: &Harness<R>) {
     let mut client = site.client();
     client.send(request("/7").replacen("GET", "HEAD", 1) + &request("/8"));
     let head = client.reply_to_head();
-    same(head.status, 200, "HEAD is answered by GET's handler (RFC 9110 §9.3.2)");
+    same(
+        head.status,
+        200,
+        "HEAD is answered by GET's handler (RFC 9110 §9.3.2)",
+    );
     same(
         head.header("content-length"),
         Some("8"),
         "the length is the one that GET would have",
     );
-    same(client.reply().text(), "number 8".into(), "no byte of a body lies in between");
+    same(
+        client.reply().text(),
+        "number 8".into(),
+        "no byte of a body lies in between",
+    );
     site.idle("an answer without a body is complete");
     same(site.counts().aborted, 0, "a HEAD is not an abort");
 }
@@ -102,19 +130,29 @@ pub fn a_panic_is_a_500_and_the_connection_lives<R: Runtime>(h: &Harness<R>) {
         panic!("as the test wants it, later")
     }
     let site = h.site().serve(|app| {
-        numbered(app).route("/panic", get(at_once)).route("/panic/later", get(later))
+        numbered(app)
+            .route("/panic", get(at_once))
+            .route("/panic/later", get(later))
     });
     let mut client = site.client();
     for path in ["/panic", "/panic/later"] {
         let reply = client.get(path);
-        same(reply.status, 500, "a panic is the server's fault, and said so");
+        same(
+            reply.status,
+            500,
+            "a panic is the server's fault, and said so",
+        );
         same(
             reply.header("content-type"),
             Some("application/problem+json"),
             "errors are problem documents (RFC 9457)",
         );
         let Some(id) = reply.header("x-request-id") else {
-            fail("x-request-id", reply.summary(), "the panic's log line is found by it");
+            fail(
+                "x-request-id",
+                reply.summary(),
+                "the panic's log line is found by it",
+            );
         };
         holds(
             reply.text().contains(id) && !reply.text().contains("as the test wants it"),
@@ -122,7 +160,11 @@ pub fn a_panic_is_a_500_and_the_connection_lives<R: Runtime>(h: &Harness<R>) {
             reply.text(),
             "a report names the id; internals are not for clients",
         );
-        same(client.get("/1").text(), "number 1".into(), "the connection lives");
+        same(
+            client.get("/1").text(),
+            "number 1".into(),
+            "the connection lives",
+        );
     }
     same(site.counts().panicked, 2, "panics are counted");
 }

@@ -23,7 +23,12 @@ const GROWTH: usize = 64 * MIB;
 
 /// 256 MiB with a length announced.
 pub fn an_upload_of_256_mib_takes_constant_memory<R: Runtime>(h: &Harness<R>) {
-    upload(h, &format!("content-length: {UPLOAD}\r\n"), |client, piece| client.send(piece), b"");
+    upload(
+        h,
+        &format!("content-length: {UPLOAD}\r\n"),
+        |client, piece| client.send(piece),
+        b"",
+    );
 }
 
 /// 256 MiB in chunks.
@@ -42,7 +47,9 @@ fn upload<R: Runtime>(
     send: impl Fn(&mut Client, &[u8]),
     last: &[u8],
 ) {
-    let site = h.site().serve(|app| app.set(MaxBody(u64::MAX)).route("/", post(sum)));
+    let site = h
+        .site()
+        .serve(|app| app.set(MaxBody(u64::MAX)).route("/", post(sum)));
     let mut client = site.client();
     let mut piece: Vec<u8> = (0..MIB / 4).map(|n| (n * 31 % 251) as u8).collect();
     let before = resident();
@@ -107,7 +114,10 @@ async fn sum(body: Body) -> String {
 /// Bytes of this process in memory.
 fn resident() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok());
+    let pages = statm
+        .split(' ')
+        .nth(1)
+        .and_then(|pages| pages.parse::<usize>().ok());
     pages.unwrap_or(0) * rustix::param::page_size()
 }
 
@@ -121,12 +131,19 @@ pub fn a_slow_reader_bounds_what_is_produced<R: Runtime>(h: &Harness<R>) {
     let mut client = Client::connect_narrow(site.addr(), 64 * 1024);
     client.send(request("/flood"));
     let head = client.head();
-    same(head.header("transfer-encoding"), Some("chunked"), "the length is not known");
+    same(
+        head.header("transfer-encoding"),
+        Some("chunked"),
+        "the length is not known",
+    );
     let still = settles(&produced);
     h.note(format!("{} KiB produced unread", still / 1024));
     holds(
         still < MOST,
-        format!("at most {} MiB produced for a client that does not read", MOST / MIB),
+        format!(
+            "at most {} MiB produced for a client that does not read",
+            MOST / MIB
+        ),
         format!("{} MiB", still / MIB),
         "a body that is produced ahead of its reader is buffered in memory",
     );
@@ -135,13 +152,23 @@ pub fn a_slow_reader_bounds_what_is_produced<R: Runtime>(h: &Harness<R>) {
     while !tail.ends_with(b"0\r\n\r\n") {
         match client.fill() {
             Ok(read) if read > 0 => {}
-            other => holds(false, "the rest of the body", format!("{other:?}"), "it goes on once it is read"),
+            other => holds(
+                false,
+                "the rest of the body",
+                format!("{other:?}"),
+                "it goes on once it is read",
+            ),
         }
         let bytes = client.unread();
         tail = bytes[bytes.len().saturating_sub(5)..].to_vec();
         body += client.forget();
     }
-    holds(body > WHOLE, "all of the body", format!("{body} bytes"), "none of it is lost");
+    holds(
+        body > WHOLE,
+        "all of the body",
+        format!("{body} bytes"),
+        "none of it is lost",
+    );
     same(produced.now(), WHOLE, "all of it was produced");
 }
 
@@ -190,10 +217,22 @@ pub fn continue_is_sent_when_the_body_is_read<R: Runtime>(h: &Harness<R>) {
         "100 says that the body is wanted (RFC 9110 §10.1.1), and the handler has not said so yet",
     );
     gate.open();
-    same(client.head().status, 100, "the handler reads, the client may send");
+    same(
+        client.head().status,
+        100,
+        "the handler reads, the client may send",
+    );
     client.send("hello");
-    same(client.reply().text(), "hello".into(), "what came after the 100 is the body");
-    same(client.post("/", b"again").text(), "again".into(), "the connection lives");
+    same(
+        client.reply().text(),
+        "hello".into(),
+        "what came after the 100 is the body",
+    );
+    same(
+        client.post("/", b"again").text(),
+        "again".into(),
+        "the connection lives",
+    );
 }
 
 const EXPECTING: &str =

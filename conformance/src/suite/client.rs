@@ -35,8 +35,12 @@ impl Client<TcpStream> {
     pub fn connect(addr: SocketAddr) -> Self {
         match TcpStream::connect_timeout(&addr, LIMIT) {
             Ok(stream) => {
-                stream.set_read_timeout(Some(LIMIT)).expect("a limit above zero");
-                stream.set_write_timeout(Some(LIMIT)).expect("a limit above zero");
+                stream
+                    .set_read_timeout(Some(LIMIT))
+                    .expect("a limit above zero");
+                stream
+                    .set_write_timeout(Some(LIMIT))
+                    .expect("a limit above zero");
                 // Pieces are sent as they are told to be.
                 stream.set_nodelay(true).expect("a connected socket");
                 Self::new(stream)
@@ -68,10 +72,16 @@ impl Client<TcpStream> {
     pub fn ending(&mut self, within: Duration) -> Ending {
         let begun = Instant::now();
         loop {
-            let left = within.saturating_sub(begun.elapsed()).max(Duration::from_millis(1));
-            self.stream.set_read_timeout(Some(left)).expect("a limit above zero");
+            let left = within
+                .saturating_sub(begun.elapsed())
+                .max(Duration::from_millis(1));
+            self.stream
+                .set_read_timeout(Some(left))
+                .expect("a limit above zero");
             let read = self.fill();
-            self.stream.set_read_timeout(Some(LIMIT)).expect("a limit above zero");
+            self.stream
+                .set_read_timeout(Some(LIMIT))
+                .expect("a limit above zero");
             match read {
                 Ok(0) => return Ending::Closed,
                 Ok(_) => {}
@@ -128,7 +138,11 @@ impl<S: Read + Write> Client<S> {
     #[track_caller]
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
         if let Err(error) = self.try_send(bytes) {
-            fail("the server takes what we send", error.to_string(), "it has no reason not to");
+            fail(
+                "the server takes what we send",
+                error.to_string(),
+                "it has no reason not to",
+            );
         }
     }
 
@@ -178,7 +192,10 @@ impl<S: Read + Write> Client<S> {
     }
 
     #[track_caller]
-    fn reply_by(&mut self, parse: impl Fn(&[u8]) -> Result<Option<(Reply, usize)>, String>) -> Reply {
+    fn reply_by(
+        &mut self,
+        parse: impl Fn(&[u8]) -> Result<Option<(Reply, usize)>, String>,
+    ) -> Reply {
         const WHY: &str = "every request that was read is answered";
         loop {
             match parse(&self.buf) {
@@ -190,11 +207,17 @@ impl<S: Read + Write> Client<S> {
                 Err(wrong) => fail("a well-formed response", wrong, WHY),
             }
             match self.fill() {
-                Ok(0) => fail("a response", format!("the end, after {:?}", self.seen()), WHY),
+                Ok(0) => fail(
+                    "a response",
+                    format!("the end, after {:?}", self.seen()),
+                    WHY,
+                ),
                 Ok(_) => {}
-                Err(error) => {
-                    fail("a response", format!("{error}, after {:?}", self.seen()), WHY)
-                }
+                Err(error) => fail(
+                    "a response",
+                    format!("{error}, after {:?}", self.seen()),
+                    WHY,
+                ),
             }
         }
     }

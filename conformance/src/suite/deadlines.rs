@@ -26,24 +26,41 @@ pub fn a_silent_socket_is_closed<R: Runtime>(h: &Harness<R>) {
     let begun = Instant::now();
     let mut client = site.client();
     let _ = client.ends("silent sockets would use up all descriptors");
-    not_before(begun, SHORT, "the end", "a deadline that fires early cuts honest clients");
+    not_before(
+        begun,
+        SHORT,
+        "the end",
+        "a deadline that fires early cuts honest clients",
+    );
     same(client.unread(), b"", "nobody asked anything");
 }
 
 /// *header*: a head that comes byte by byte.
 pub fn a_trickled_header_is_cut<R: Runtime>(h: &Harness<R>) {
     let short = |options: &mut tideway_driver::Options| options.limits.header = SHORT;
-    let site = h.site().options(short).serve(|app| app.route("/", get(|| "hello")));
+    let site = h
+        .site()
+        .options(short)
+        .serve(|app| app.route("/", get(|| "hello")));
     let mut client = site.client();
     // The second request on a connection is watched as the first one is.
     same(client.get("/").status, 200, "a head in one piece");
     let begun = Instant::now();
     trickle(&mut client, "GET / HTTP/1.1\r\nx: ");
     let reply = client.reply();
-    not_before(begun, SHORT, "the answer", "a deadline that fires early cuts honest clients");
+    not_before(
+        begun,
+        SHORT,
+        "the answer",
+        "a deadline that fires early cuts honest clients",
+    );
     timed_out(&reply, "header");
     let _ = client.ends("a trickle must not hold a connection");
-    same(site.counts().started, 1, "what never was a request is no exchange");
+    same(
+        site.counts().started,
+        1,
+        "what never was a request is no exchange",
+    );
 }
 
 /// Sends `bytes` and then one every [`TRICKLE`], until the server answers or hangs up.
@@ -66,7 +83,12 @@ fn timed_out(reply: &Reply, deadline: &str) {
         reply.summary(),
         "the client learns that it was too slow (RFC 9110 §15.5.9)",
     );
-    holds(reply.closes(), "connection: close", reply.summary(), "the rest would be read as a request");
+    holds(
+        reply.closes(),
+        "connection: close",
+        reply.summary(),
+        "the rest would be read as a request",
+    );
 }
 
 fn upload<R: Runtime>(h: &Harness<R>, limits: TimeoutLimits) -> Site {
@@ -76,7 +98,8 @@ fn upload<R: Runtime>(h: &Harness<R>, limits: TimeoutLimits) -> Site {
             Err(error) => error.to_string(),
         }
     };
-    h.site().serve(|app| app.set(limits).route("/", post(length)))
+    h.site()
+        .serve(|app| app.set(limits).route("/", post(length)))
 }
 
 const BEGUN: &str = "POST / HTTP/1.1\r\nhost: suite\r\ncontent-length: 1000000\r\n\r\nbegun";
@@ -84,12 +107,23 @@ const BEGUN: &str = "POST / HTTP/1.1\r\nhost: suite\r\ncontent-length: 1000000\r
 /// *body in*: a body that stops coming.
 pub fn a_stalled_body_is_cut<R: Runtime>(h: &Harness<R>) {
     let body_in = Some(SHORT);
-    let site = upload(h, TimeoutLimits { body_in, ..TimeoutLimits::default() });
+    let site = upload(
+        h,
+        TimeoutLimits {
+            body_in,
+            ..TimeoutLimits::default()
+        },
+    );
     let mut client = site.client();
     let begun = Instant::now();
     client.send(BEGUN);
     let reply = client.reply();
-    not_before(begun, SHORT, "the answer", "a deadline that fires early cuts honest clients");
+    not_before(
+        begun,
+        SHORT,
+        "the answer",
+        "a deadline that fires early cuts honest clients",
+    );
     timed_out(&reply, "body in");
     let _ = client.ends("what comes of the body now would be read as a request");
 }
@@ -97,12 +131,24 @@ pub fn a_stalled_body_is_cut<R: Runtime>(h: &Harness<R>) {
 /// *body in* lets a trickle pass, byte by byte; *handler* does not.
 pub fn a_trickled_body_is_cut<R: Runtime>(h: &Harness<R>) {
     let (handler, body_in) = (Some(2 * SHORT), Some(SHORT));
-    let site = upload(h, TimeoutLimits { handler, body_in, ..TimeoutLimits::default() });
+    let site = upload(
+        h,
+        TimeoutLimits {
+            handler,
+            body_in,
+            ..TimeoutLimits::default()
+        },
+    );
     let mut client = site.client();
     let begun = Instant::now();
     trickle(&mut client, BEGUN);
     let reply = client.reply();
-    not_before(begun, 2 * SHORT, "the answer", "each byte starts \"body in\" anew");
+    not_before(
+        begun,
+        2 * SHORT,
+        "the answer",
+        "each byte starts \"body in\" anew",
+    );
     holds(
         matches!(reply.status, 408 | 503),
         "408 or 503",
@@ -115,7 +161,9 @@ pub fn a_trickled_body_is_cut<R: Runtime>(h: &Harness<R>) {
 /// *body out*: a client that does not read its answer.
 pub fn a_slow_reader_is_cut<R: Runtime>(h: &Harness<R>) {
     let produced = Count::default();
-    let site = h.site().serve(|app| flood(app.set(body_out()), 64 << 20, &produced));
+    let site = h
+        .site()
+        .serve(|app| flood(app.set(body_out()), 64 << 20, &produced));
     let mut client = Client::connect_narrow(site.addr(), 16 * 1024);
     client.send(request("/flood"));
     let head = client.head();
@@ -134,12 +182,16 @@ pub fn a_slow_reader_is_cut<R: Runtime>(h: &Harness<R>) {
 /// *body out* on HTTP/2: the stream is reset, the connection lives.
 pub fn a_slow_http2_reader_is_cut<R: Runtime>(h: &Harness<R>) {
     let produced = Count::default();
-    let site = h.site().serve(|app| {
-        flood(app.set(body_out()), 64 << 20, &produced).route("/", get(|| "hello"))
-    });
+    let site = h
+        .site()
+        .serve(|app| flood(app.set(body_out()), 64 << 20, &produced).route("/", get(|| "hello")));
     on_http2(site.addr(), async |mut h2| {
         let (head, mut body) = h2.open("/flood").await;
-        same(head.status.as_u16(), 200, "the head is out before anything is late");
+        same(
+            head.status.as_u16(),
+            200,
+            "the head is out before anything is late",
+        );
         let mut read = 0;
         // No window is given back, so that the stream is blocked by the peer.
         let error = loop {
@@ -155,7 +207,11 @@ pub fn a_slow_http2_reader_is_cut<R: Runtime>(h: &Harness<R>) {
             format!("{error:?} after {read} bytes"),
             "a cut body must never pass for a whole one",
         );
-        same(h2.get("/").await.text(), "hello".into(), "other streams are not concerned");
+        same(
+            h2.get("/").await.text(),
+            "hello".into(),
+            "other streams are not concerned",
+        );
     });
     ended_by(&site, "body out");
 }
@@ -173,8 +229,13 @@ fn ended_by(site: &Site, deadline: &'static str) {
         &format!("an exchange aborted by {deadline:?}"),
         || format!("{:?}", site.ledger.entries()),
         || {
-            let ends = site.ledger.entries().into_iter().flat_map(|entry| entry.ends);
-            ends.into_iter().any(|end| end == End::Aborted(Abort::Deadline(deadline)))
+            let ends = site
+                .ledger
+                .entries()
+                .into_iter()
+                .flat_map(|entry| entry.ends);
+            ends.into_iter()
+                .any(|end| end == End::Aborted(Abort::Deadline(deadline)))
         },
         "a deadline inside a body must be watched by someone who is still polled",
     );
@@ -194,9 +255,12 @@ pub fn a_late_handler_is_a_503_and_the_connection_lives<R: Runtime>(h: &Harness<
     };
     let handler = Some(SHORT);
     let site = h.site().serve(|app| {
-        app.set(TimeoutLimits { handler, ..TimeoutLimits::default() })
-            .route("/late", get(late))
-            .route("/", get(|| "hello"))
+        app.set(TimeoutLimits {
+            handler,
+            ..TimeoutLimits::default()
+        })
+        .route("/late", get(late))
+        .route("/", get(|| "hello"))
     });
     let mut client = site.client();
     for n in 1..=2 {
@@ -209,18 +273,33 @@ pub fn a_late_handler_is_a_503_and_the_connection_lives<R: Runtime>(h: &Harness<
             reply.summary(),
             "it is the server that is slow, not the client",
         );
-        same(dropped.now(), n, "a handler whose answer nobody waits for is dropped");
-        same(client.get("/").text(), "hello".into(), "the connection is in order");
+        same(
+            dropped.now(),
+            n,
+            "a handler whose answer nobody waits for is dropped",
+        );
+        same(
+            client.get("/").text(),
+            "hello".into(),
+            "the connection is in order",
+        );
     }
 }
 
 /// *keep-alive*: a connection on which no further request comes.
 pub fn an_idle_connection_is_closed<R: Runtime>(h: &Harness<R>) {
     let short = |options: &mut tideway_driver::Options| options.limits.keep_alive = SHORT;
-    let site = h.site().options(short).serve(|app| app.route("/", get(|| "hello")));
+    let site = h
+        .site()
+        .options(short)
+        .serve(|app| app.route("/", get(|| "hello")));
     let mut client = site.client();
     for _ in 0..4 {
-        same(client.get("/").status, 200, "each request starts the deadline anew");
+        same(
+            client.get("/").status,
+            200,
+            "each request starts the deadline anew",
+        );
         std::thread::sleep(SHORT / 3);
     }
     let begun = Instant::now();
@@ -230,6 +309,11 @@ pub fn an_idle_connection_is_closed<R: Runtime>(h: &Harness<R>) {
         Ending::Closed,
         "in good order: a reset could destroy the answer",
     );
-    not_before(begun, SHORT, "the end", "a client may send up to the deadline");
+    not_before(
+        begun,
+        SHORT,
+        "the end",
+        "a client may send up to the deadline",
+    );
     same(client.unread(), b"", "nobody asked anything");
 }

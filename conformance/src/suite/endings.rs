@@ -32,8 +32,13 @@ fn never(dropped: &Count) -> MethodRouter {
 /// The request is read and nothing lies behind it: no deadline is needed.
 pub fn a_client_that_goes_is_noticed_at_once<R: Runtime>(h: &Harness<R>) {
     let dropped = Count::default();
-    let forever = TimeoutLimits { handler: None, ..TimeoutLimits::default() };
-    let site = h.site().serve(|app| app.set(forever).route("/never", never(&dropped)));
+    let forever = TimeoutLimits {
+        handler: None,
+        ..TimeoutLimits::default()
+    };
+    let site = h
+        .site()
+        .serve(|app| app.set(forever).route("/never", never(&dropped)));
     for n in 1..=3 {
         let mut client = site.client();
         client.send(request("/never"));
@@ -45,12 +50,18 @@ pub fn a_client_that_goes_is_noticed_at_once<R: Runtime>(h: &Harness<R>) {
 }
 
 /// Bytes lie behind the request, so that the socket is not read: the deadline finds out.
-pub fn a_client_that_goes_with_bytes_pipelined_is_noticed_by_the_deadline<R: Runtime>(h: &Harness<R>) {
-    gone_by_deadline(h, |client| client.send(request("/never") + &request("/behind")));
+pub fn a_client_that_goes_with_bytes_pipelined_is_noticed_by_the_deadline<R: Runtime>(
+    h: &Harness<R>,
+) {
+    gone_by_deadline(h, |client| {
+        client.send(request("/never") + &request("/behind"));
+    });
 }
 
 /// The body is not read, so that the socket is not either: the deadline finds out.
-pub fn a_client_that_goes_with_its_body_unread_is_noticed_by_the_deadline<R: Runtime>(h: &Harness<R>) {
+pub fn a_client_that_goes_with_its_body_unread_is_noticed_by_the_deadline<R: Runtime>(
+    h: &Harness<R>,
+) {
     gone_by_deadline(h, |client| {
         client.send("POST /never HTTP/1.1\r\nhost: suite\r\ncontent-length: 1000000\r\n\r\nsome");
     });
@@ -59,8 +70,13 @@ pub fn a_client_that_goes_with_its_body_unread_is_noticed_by_the_deadline<R: Run
 fn gone_by_deadline<R: Runtime>(h: &Harness<R>, send: impl FnOnce(&mut Client)) {
     let dropped = Count::default();
     let handler = Some(Duration::from_millis(400));
-    let limits = TimeoutLimits { handler, ..TimeoutLimits::default() };
-    let site = h.site().serve(|app| app.set(limits).route("/never", never(&dropped)));
+    let limits = TimeoutLimits {
+        handler,
+        ..TimeoutLimits::default()
+    };
+    let site = h
+        .site()
+        .serve(|app| app.set(limits).route("/never", never(&dropped)));
     let mut client = site.client();
     send(&mut client);
     site.begun(1);
@@ -88,9 +104,9 @@ fn is_dropped(site: &Site, dropped: &Count, n: usize) {
 /// In the middle of a response body.
 pub fn a_client_that_goes_in_the_middle_of_a_download_is_noticed<R: Runtime>(h: &Harness<R>) {
     let produced = Count::default();
-    let site = h.site().serve(|app| {
-        flood(app, 64 << 20, &produced).route("/", get(|| "hello"))
-    });
+    let site = h
+        .site()
+        .serve(|app| flood(app, 64 << 20, &produced).route("/", get(|| "hello")));
     let mut client = site.client();
     client.send(request("/flood"));
     same(client.head().status, 200, "it has begun");
@@ -98,10 +114,16 @@ pub fn a_client_that_goes_in_the_middle_of_a_download_is_noticed<R: Runtime>(h: 
     site.idle(WHY);
     let entries = site.ledger.of("/flood");
     holds(
-        entries.iter().all(|entry| matches!(entry.ends[..], [End::Aborted(_)])),
+        entries
+            .iter()
+            .all(|entry| matches!(entry.ends[..], [End::Aborted(_)])),
         "an aborted exchange",
         format!("{entries:?}"),
         "a log that calls this complete hides every broken download",
     );
-    same(site.client().get("/").status, 200, "others are served as ever");
+    same(
+        site.client().get("/").status,
+        200,
+        "others are served as ever",
+    );
 }

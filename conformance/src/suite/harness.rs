@@ -62,9 +62,15 @@ impl<R: Runtime> Harness<R> {
     /// As the case does.
     pub fn case(&self, name: &'static str, alone: bool, case: impl FnOnce(&Self)) {
         let (_shared, _alone) = if alone {
-            (None, Some(TURN.write().unwrap_or_else(PoisonError::into_inner)))
+            (
+                None,
+                Some(TURN.write().unwrap_or_else(PoisonError::into_inner)),
+            )
         } else {
-            (Some(TURN.read().unwrap_or_else(PoisonError::into_inner)), None)
+            (
+                Some(TURN.read().unwrap_or_else(PoisonError::into_inner)),
+                None,
+            )
         };
         let write = |verdict| {
             let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -86,7 +92,10 @@ impl<R: Runtime> Harness<R> {
     /// Says something that belongs into the table of results, such as what was measured.
     pub fn note(&self, note: String) {
         println!("{}: {note}", self.name);
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner).push(note);
+        self.notes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(note);
     }
 
     /// A server yet to be started.
@@ -129,7 +138,10 @@ impl<R: Runtime> Harness<R> {
     }
 
     /// Runs `task` in a thread of its own, which ends when `block_on` returns.
-    pub(super) fn spawn<F>(&self, task: impl FnOnce(R) -> F + Send + 'static) -> thread::JoinHandle<()>
+    pub(super) fn spawn<F>(
+        &self,
+        task: impl FnOnce(R) -> F + Send + 'static,
+    ) -> thread::JoinHandle<()>
     where
         F: Future<Output = ()> + Send + 'static,
     {

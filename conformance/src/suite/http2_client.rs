@@ -26,10 +26,15 @@ pub struct Http2(SendRequest<Bytes>);
 pub fn on_http2<T>(addr: SocketAddr, talk: impl AsyncFnOnce(Http2) -> T) -> T {
     receives::exclude_this_thread();
     let mut runtime = tokio::runtime::Builder::new_current_thread();
-    let runtime = runtime.enable_all().build().expect("a runtime for the client");
+    let runtime = runtime
+        .enable_all()
+        .build()
+        .expect("a runtime for the client");
     let talked = runtime.block_on(async {
         tokio::time::timeout(LIMIT, async {
-            let stream = tokio::net::TcpStream::connect(addr).await.map_err(|e| e.to_string())?;
+            let stream = tokio::net::TcpStream::connect(addr)
+                .await
+                .map_err(|e| e.to_string())?;
             // One stream that is not read must not use up the connection's window.
             let shake = h2::client::Builder::new()
                 .initial_connection_window_size(1 << 20)
@@ -62,7 +67,9 @@ pub fn on_http2<T>(addr: SocketAddr, talk: impl AsyncFnOnce(Http2) -> T) -> T {
 impl Http2 {
     /// Sends a GET; the response is to be awaited.
     pub async fn send(&mut self, path: &str) -> ResponseFuture {
-        let request = Request::builder().method(Method::GET).uri(format!("http://suite{path}"));
+        let request = Request::builder()
+            .method(Method::GET)
+            .uri(format!("http://suite{path}"));
         let request = request.body(()).expect("a well-formed request");
         let mut ready = match self.0.clone().ready().await {
             Ok(ready) => ready,
@@ -105,7 +112,9 @@ pub async fn whole(head: response::Parts, mut body: RecvStream) -> Reply {
     let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
     Reply {
         status: head.status.as_u16(),
-        headers: fields.map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect(),
+        headers: fields
+            .map(|(name, value)| (name.to_string(), text(value.as_bytes())))
+            .collect(),
         body: bytes,
     }
 }
@@ -117,5 +126,9 @@ pub async fn pause(time: Duration) {
 
 #[track_caller]
 fn broken(error: &h2::Error) -> ! {
-    fail("a stream that works", error.to_string(), "nothing was wrong with the request")
+    fail(
+        "a stream that works",
+        error.to_string(),
+        "nothing was wrong with the request",
+    )
 }

@@ -19,15 +19,22 @@ pub fn a_unix_socket_serves<R: Runtime>(h: &Harness<R>) {
     std::fs::create_dir_all(&dir).expect("a directory for the socket");
     let path = dir.join("socket");
     let socket = UnixListener::bind(&path).expect("a socket");
-    let site = h.site().on_unix(socket).serve(|app| {
-        app.route("/", get(|peer: Peer| format!("hello, {peer}")))
-    });
+    let site = h
+        .site()
+        .on_unix(socket)
+        .serve(|app| app.route("/", get(|peer: Peer| format!("hello, {peer}"))));
     for _ in 0..3 {
         let stream = UnixStream::connect(&path).expect("a connection");
-        stream.set_read_timeout(Some(LIMIT)).expect("a limit above zero");
+        stream
+            .set_read_timeout(Some(LIMIT))
+            .expect("a limit above zero");
         let mut client = Client::new(stream);
         for _ in 0..3 {
-            same(client.get("/").text(), format!("hello, {}", Peer::Unix), "a proxy in front talks like this");
+            same(
+                client.get("/").text(),
+                format!("hello, {}", Peer::Unix),
+                "a proxy in front talks like this",
+            );
         }
     }
     drop(site);
@@ -42,9 +49,20 @@ pub fn a_socket_bound_before_serves_what_came_early<R: Runtime>(h: &Harness<R>) 
     early.send(request("/"));
     // Sockets are handed over blocking or not; this one blocks.
     socket.set_nonblocking(false).expect("a socket");
-    let site = h.site().on_tcp(socket).serve(|app| app.route("/", get(|| "hello")));
-    same(early.reply().status, 200, "a restart with socket activation loses nobody");
-    same(site.client().get("/").status, 200, "and later ones are served");
+    let site = h
+        .site()
+        .on_tcp(socket)
+        .serve(|app| app.route("/", get(|| "hello")));
+    same(
+        early.reply().status,
+        200,
+        "a restart with socket activation loses nobody",
+    );
+    same(
+        site.client().get("/").status,
+        200,
+        "and later ones are served",
+    );
 }
 
 /// Accepts that fail for want of descriptors.
@@ -88,8 +106,17 @@ pub fn failing_accepts_back_off_and_recover<R: Runtime>(h: &Harness<R>) {
             asked: counted,
         },
     );
-    same(site.client().get("/").status, 200, "descriptors come back when connections end");
-    not_before(begun, LEAST, "the answer", "a loop that asks again at once takes the core it needs to recover");
+    same(
+        site.client().get("/").status,
+        200,
+        "descriptors come back when connections end",
+    );
+    not_before(
+        begun,
+        LEAST,
+        "the answer",
+        "a loop that asks again at once takes the core it needs to recover",
+    );
     eventually(
         "the next accept",
         || asked.now().to_string(),

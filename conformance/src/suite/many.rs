@@ -22,13 +22,24 @@ pub fn ten_thousand_idle_connections<R: Runtime>(h: &Harness<R>) {
     let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     // std's backlog of 128 overflows while the acceptor waits for a core.
     rustix::net::listen(&socket, 4096).expect("a longer backlog");
-    let site = h.site().on_tcp(socket).serve(|app| app.route("/", get(|| "hello")));
+    let site = h
+        .site()
+        .on_tcp(socket)
+        .serve(|app| app.route("/", get(|| "hello")));
     let mut clients: Vec<Client> = (0..connections).map(|_| site.client()).collect();
     for (n, client) in clients.iter_mut().enumerate().step_by(97) {
         let reply = client.get("/");
-        same((n, reply.status), (n, 200), "an idle connection is as good as a new one");
+        same(
+            (n, reply.status),
+            (n, 200),
+            "an idle connection is as good as a new one",
+        );
     }
-    same(clients[0].ending(Duration::from_millis(10)), Ending::Open, "idle is not over");
+    same(
+        clients[0].ending(Duration::from_millis(10)),
+        Ending::Open,
+        "idle is not over",
+    );
     let note = if connections < CONNECTIONS {
         format!("{connections} connections: the limit of open files allows no more")
     } else {
@@ -38,7 +49,11 @@ pub fn ten_thousand_idle_connections<R: Runtime>(h: &Harness<R>) {
     drop(clients);
     site.stop.stop();
     let report = site.report();
-    same((report.accepted, report.cut), (connections as u64, 0), "all were accepted, all went");
+    same(
+        (report.accepted, report.cut),
+        (connections as u64, 0),
+        "all were accepted, all went",
+    );
 }
 
 /// Raises the limit of open files as far as is allowed; returns it.
@@ -46,13 +61,18 @@ fn raise_descriptors() -> usize {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     let _ = setrlimit(Resource::Nofile, limit);
-    getrlimit(Resource::Nofile).current.map_or(usize::MAX, |limit| limit as usize)
+    getrlimit(Resource::Nofile)
+        .current
+        .map_or(usize::MAX, |limit| limit as usize)
 }
 
 /// Over the cap a connection waits, unanswered and unharmed, for another to end.
 pub fn connections_over_the_cap_wait<R: Runtime>(h: &Harness<R>) {
     let cap = |options: &mut tideway_driver::Options| options.max_connections = 4;
-    let site = h.site().options(cap).serve(|app| app.route("/", get(|| "hello")));
+    let site = h
+        .site()
+        .options(cap)
+        .serve(|app| app.route("/", get(|| "hello")));
     let mut clients: Vec<Client> = (0..4).map(|_| site.client()).collect();
     for client in &mut clients {
         same(client.get("/").status, 200, "up to the cap all are served");
@@ -65,9 +85,17 @@ pub fn connections_over_the_cap_wait<R: Runtime>(h: &Harness<R>) {
     );
     drop(clients.pop());
     let reply = waiting.reply();
-    same(reply.status, 200, "it is served as soon as there is room, and was not refused meanwhile");
+    same(
+        reply.status,
+        200,
+        "it is served as soon as there is room, and was not refused meanwhile",
+    );
     drop((clients, waiting));
     for _ in 0..8 {
-        same(site.client().get("/").status, 200, "closed connections make room");
+        same(
+            site.client().get("/").status,
+            200,
+            "closed connections make room",
+        );
     }
 }

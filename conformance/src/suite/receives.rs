@@ -50,7 +50,12 @@ mod interposed {
     ///
     /// As recv(2): `buffer` is valid for writes of `len` bytes.
     #[unsafe(no_mangle)]
-    unsafe extern "C" fn recv(socket: c_int, buffer: *mut c_void, len: usize, flags: c_int) -> isize {
+    unsafe extern "C" fn recv(
+        socket: c_int,
+        buffer: *mut c_void,
+        len: usize,
+        flags: c_int,
+    ) -> isize {
         if super::COUNTING.load(Ordering::Relaxed) && !super::EXCLUDED.get() {
             super::CALLS.fetch_add(1, Ordering::Relaxed);
         }

@@ -52,9 +52,9 @@ fn refused_on(client: &mut Client, what: &str, status: u16) {
 }
 
 fn simple<R: Runtime>(h: &Harness<R>) -> Site {
-    h.site().options(|options| options.max_head = 16 * 1024).serve(|app| {
-        app.route("/", get(|| "hello").post(|_: Body| "posted"))
-    })
+    h.site()
+        .options(|options| options.max_head = 16 * 1024)
+        .serve(|app| app.route("/", get(|| "hello").post(|_: Body| "posted")))
 }
 
 /// Heads that do not parse.
@@ -81,7 +81,11 @@ pub fn a_malformed_head_is_answered_and_closed<R: Runtime>(h: &Harness<R>) {
     for (what, head) in heads {
         refused(&site, what, head, 400);
     }
-    same(site.client().get("/").text(), "hello".into(), "others are served as ever");
+    same(
+        site.client().get("/").text(),
+        "hello".into(),
+        "others are served as ever",
+    );
 }
 
 /// Heads over the caps.
@@ -89,9 +93,19 @@ pub fn an_oversized_head_is_answered_and_closed<R: Runtime>(h: &Harness<R>) {
     let site = simple(h);
     let fields = |n: usize| (0..n).map(|n| format!("x-{n}: y\r\n")).collect::<String>();
     let get_with = |fields: &str| format!("GET / HTTP/1.1\r\nhost: suite\r\n{fields}\r\n");
-    refused(&site, "101 header fields", get_with(&fields(100)).as_bytes(), 431);
+    refused(
+        &site,
+        "101 header fields",
+        get_with(&fields(100)).as_bytes(),
+        431,
+    );
     let long = format!("x: {}\r\n", "y".repeat(20 * 1024));
-    refused(&site, "a header of 20 KiB, 16 allowed", get_with(&long).as_bytes(), 431);
+    refused(
+        &site,
+        "a header of 20 KiB, 16 allowed",
+        get_with(&long).as_bytes(),
+        431,
+    );
     let reply = {
         let mut client = site.client();
         client.send(get_with(&fields(99)));
@@ -112,7 +126,12 @@ pub fn a_wrong_host_is_answered_and_closed<R: Runtime>(h: &Harness<R>) {
         ("a Host with a port that is none", "host: a:b\r\n"),
     ] {
         // RFC 9112 §3.2: "MUST respond with a 400 (Bad Request) status code".
-        refused(&site, what, format!("GET / HTTP/1.1\r\n{hosts}\r\n").as_bytes(), 400);
+        refused(
+            &site,
+            what,
+            format!("GET / HTTP/1.1\r\n{hosts}\r\n").as_bytes(),
+            400,
+        );
     }
     site.idle("a refused request is over");
 }
@@ -122,36 +141,67 @@ pub fn a_smuggled_request_is_never_answered<R: Runtime>(h: &Harness<R>) {
     let smuggled = Count::default();
     let seen = smuggled.clone();
     let site = h.site().serve(|app| {
-        app.route("/", post(|body: Body| async move {
-            let body = body.collect_up_to(1000).await.map(|body| body.len());
-            format!("{body:?}")
-        }))
+        app.route(
+            "/",
+            post(|body: Body| async move {
+                let body = body.collect_up_to(1000).await.map(|body| body.len());
+                format!("{body:?}")
+            }),
+        )
         .route("/admin", get(move || seen.add(1).to_string()))
     });
     let inner = request("/admin");
     for (what, fields) in [
-        ("Transfer-Encoding and Content-Length", "content-length: 4\r\ntransfer-encoding: chunked\r\n"),
-        ("the same, the other way round", "transfer-encoding: chunked\r\ncontent-length: 4\r\n"),
-        ("chunked, and not last", "content-length: 4\r\ntransfer-encoding: chunked, identity\r\n"),
-        ("an unknown coding", "content-length: 4\r\ntransfer-encoding: xchunked\r\n"),
+        (
+            "Transfer-Encoding and Content-Length",
+            "content-length: 4\r\ntransfer-encoding: chunked\r\n",
+        ),
+        (
+            "the same, the other way round",
+            "transfer-encoding: chunked\r\ncontent-length: 4\r\n",
+        ),
+        (
+            "chunked, and not last",
+            "content-length: 4\r\ntransfer-encoding: chunked, identity\r\n",
+        ),
+        (
+            "an unknown coding",
+            "content-length: 4\r\ntransfer-encoding: xchunked\r\n",
+        ),
     ] {
         let mut client = site.client();
         // To one who reads by length the body ends after "0\r\n\r" and so on; by chunks, before it.
-        let _ = client.try_send(format!("POST / HTTP/1.1\r\nhost: suite\r\n{fields}\r\n0\r\n\r\n{inner}"));
+        let _ = client.try_send(format!(
+            "POST / HTTP/1.1\r\nhost: suite\r\n{fields}\r\n0\r\n\r\n{inner}"
+        ));
         let reply = client.reply();
         let ended = client.ending(super::claim::LIMIT);
         holds(
             ended != Ending::Open && client.unread().is_empty(),
             format!("one answer to {what}, then the end"),
-            format!("{}, {ended:?}, then {} bytes", reply.summary(), client.unread().len()),
+            format!(
+                "{}, {ended:?}, then {} bytes",
+                reply.summary(),
+                client.unread().len()
+            ),
             "RFC 9112 §6.1: the server \"MUST close the connection after responding\"",
         );
-        same(smuggled.now(), 0, "the remainder belongs to whoever shares the proxy's connection");
+        same(
+            smuggled.now(),
+            0,
+            "the remainder belongs to whoever shares the proxy's connection",
+        );
     }
     // The same bytes, framed beyond doubt.
     let mut client = site.client();
-    client.send(format!("POST / HTTP/1.1\r\nhost: suite\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n{inner}"));
-    same((client.reply().status, client.reply().status), (200, 200), "these are two requests");
+    client.send(format!(
+        "POST / HTTP/1.1\r\nhost: suite\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n{inner}"
+    ));
+    same(
+        (client.reply().status, client.reply().status),
+        (200, 200),
+        "these are two requests",
+    );
     same(smuggled.now(), 1, "and the second is one to be served");
 }
 
@@ -163,10 +213,18 @@ pub fn an_error_reply_follows_the_answers_before_it<R: Runtime>(h: &Harness<R>) 
     for n in 1..=3 {
         let reply = client.reply();
         if reply.status != 200 {
-            fail(format!("200 for request {n} of 3"), reply.summary(), "it was whole and well-formed");
+            fail(
+                format!("200 for request {n} of 3"),
+                reply.summary(),
+                "it was whole and well-formed",
+            );
         }
     }
     refused_on(&mut client, "the nonsense behind them", 400);
     std::thread::sleep(Duration::from_millis(1));
-    same(site.counts().completed, 3, "what is no request is no exchange");
+    same(
+        site.counts().completed,
+        3,
+        "what is no request is no exchange",
+    );
 }

@@ -26,7 +26,10 @@ impl Reply {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         let named = |(field, _): &&(String, String)| field.eq_ignore_ascii_case(name);
-        self.headers.iter().find(named).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(named)
+            .map(|(_, value)| value.as_str())
     }
 
     /// The body as text.
@@ -38,7 +41,8 @@ impl Reply {
     /// Whether it says that the connection will be closed.
     #[must_use]
     pub fn closes(&self) -> bool {
-        self.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
+        self.header("connection")
+            .is_some_and(|value| value.eq_ignore_ascii_case("close"))
     }
 
     /// One line for a failure: status, fields, body.
@@ -69,7 +73,9 @@ impl Reply {
         let headers = parsed.headers.iter();
         let reply = Reply {
             status: parsed.code.unwrap_or(0),
-            headers: headers.map(|field| (field.name.to_owned(), text(field.value))).collect(),
+            headers: headers
+                .map(|field| (field.name.to_owned(), text(field.value)))
+                .collect(),
             body: Vec::new(),
         };
         Ok(Some((reply, len)))
@@ -105,7 +111,10 @@ impl Reply {
         if to_head || matches!(self.status, 100..=199 | 204 | 304) {
             return Ok(Framing::Empty);
         }
-        match (self.header("transfer-encoding"), self.header("content-length")) {
+        match (
+            self.header("transfer-encoding"),
+            self.header("content-length"),
+        ) {
             (Some(_), Some(_)) => Err("both Transfer-Encoding and Content-Length".into()),
             (Some(coding), None) if coding.eq_ignore_ascii_case("chunked") => Ok(Framing::Chunked),
             (Some(coding), None) => Err(format!("the unknown transfer coding {coding:?}")),
@@ -132,7 +141,9 @@ fn unchunk(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, String> {
             return Ok(None);
         };
         if tail != b"\r\n" {
-            return Err(format!("the chunk at byte {at} of the body does not end with CRLF"));
+            return Err(format!(
+                "the chunk at byte {at} of the body does not end with CRLF"
+            ));
         }
         if size == 0 {
             return Ok(Some((body, end + 2)));
@@ -152,14 +163,18 @@ mod tests {
         for end in 0..whole.len() {
             assert_eq!(Reply::whole(&whole[..end], false), Ok(None), "{end}");
         }
-        let (reply, len) = Reply::whole(whole, false).expect("well-formed").expect("complete");
+        let (reply, len) = Reply::whole(whole, false)
+            .expect("well-formed")
+            .expect("complete");
         assert_eq!((reply.text().as_str(), len), ("abcde", whole.len()));
     }
 
     #[test]
     fn an_answer_to_head_has_no_body() {
         let head = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nHTTP/1.1";
-        let (reply, len) = Reply::whole(head, true).expect("well-formed").expect("complete");
+        let (reply, len) = Reply::whole(head, true)
+            .expect("well-formed")
+            .expect("complete");
         assert_eq!((reply.body.len(), len), (0, 38));
     }
 }

@@ -44,7 +44,8 @@ pub fn read(file: &Path) -> BTreeMap<String, Line> {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     let line = |line: &str| {
         let mut cells = line.splitn(4, '\t');
-        let (case, word, millis, note) = (cells.next()?, cells.next()?, cells.next()?, cells.next()?);
+        let (case, word, millis, note) =
+            (cells.next()?, cells.next()?, cells.next()?, cells.next()?);
         let took = Duration::from_millis(millis.parse().ok()?);
         let verdict = match word {
             "kept" => Verdict::Kept(took),
@@ -77,7 +78,10 @@ pub(super) fn write(
     let mut lines = read(&file);
     let note = note.replace(['\t', '\n'], " ");
     lines.insert(case.to_owned(), Line { verdict, note });
-    let text: String = lines.iter().map(|(case, line)| format!("{case}\t{line}\n")).collect();
+    let text: String = lines
+        .iter()
+        .map(|(case, line)| format!("{case}\t{line}\n"))
+        .collect();
     let written = std::fs::create_dir_all(target.join("conformance"))
         .and_then(|()| std::fs::write(&file, text));
     if let Err(error) = written {

@@ -38,14 +38,20 @@ pub fn a_spawned_task_outlives_its_spawner<R: Runtime>(h: &Harness<R>) {
         inner.open();
         done.passed().await;
     });
-    same(ran.now(), 1, "a connection's task must not die with whoever accepted it");
+    same(
+        ran.now(),
+        1,
+        "a connection's task must not die with whoever accepted it",
+    );
 }
 
 /// `sleep_until` completes at its deadline or later, by the runtime's own clock.
 pub fn a_sleep_is_never_early<R: Runtime>(h: &Harness<R>) {
     let early = h.on_runtime(|rt| async move {
         let mut early = Vec::new();
-        for micros in [0, 1, 100, 500, 999, 1_000, 1_001, 1_500, 2_999, 5_000, 10_000, 25_500] {
+        for micros in [
+            0, 1, 100, 500, 999, 1_000, 1_001, 1_500, 2_999, 5_000, 10_000, 25_500,
+        ] {
             for _ in 0..5 {
                 let at = rt.now().mono.plus(Duration::from_micros(micros));
                 rt.sleep_until(at).await;
@@ -60,7 +66,11 @@ pub fn a_sleep_is_never_early<R: Runtime>(h: &Harness<R>) {
         rt.sleep_until(past).await;
         early
     });
-    same(early, Vec::new(), "a deadline that fires early cuts those who were in time");
+    same(
+        early,
+        Vec::new(),
+        "a deadline that fires early cuts those who were in time",
+    );
 }
 
 /// A sleep moves: later, earlier, from another task's waker, and after it has fired.
@@ -89,7 +99,9 @@ pub fn a_sleep_can_be_moved<R: Runtime>(h: &Harness<R>) {
             wrong.push("moved later after a poll, it fired early");
         }
 
-        sleep.as_mut().reset(rt.now().mono.plus(Duration::from_secs(3600)));
+        sleep
+            .as_mut()
+            .reset(rt.now().mono.plus(Duration::from_secs(3600)));
         if poll_once(sleep.as_mut()).await {
             wrong.push("moved an hour ahead, it was still over");
         }
@@ -101,7 +113,11 @@ pub fn a_sleep_can_be_moved<R: Runtime>(h: &Harness<R>) {
         sleep.as_mut().await;
         wrong
     });
-    same(wrong, Vec::new(), "one timer serves all deadlines of a connection by being moved");
+    same(
+        wrong,
+        Vec::new(),
+        "one timer serves all deadlines of a connection by being moved",
+    );
 }
 
 async fn poll_once<F: Future<Output = ()>>(mut future: Pin<&mut F>) -> bool {
@@ -129,9 +145,15 @@ pub fn blocking_work_stalls_nobody<R: Runtime>(h: &Harness<R>) {
         }));
         "blocking"
     };
-    let site = h.site().serve(|app| app.route("/block", get(block)).route("/", get(|| "hello")));
+    let site = h
+        .site()
+        .serve(|app| app.route("/block", get(block)).route("/", get(|| "hello")));
     let mut client = site.client();
-    same(client.get("/block").status, 200, "the handler does not wait for the work");
+    same(
+        client.get("/block").status,
+        200,
+        "the handler does not wait for the work",
+    );
     super::claim::eventually(
         "the work runs",
         || format!("{} begun", entered.now()),
@@ -139,7 +161,11 @@ pub fn blocking_work_stalls_nobody<R: Runtime>(h: &Harness<R>) {
         "work that is not awaited runs all the same",
     );
     for _ in 0..20 {
-        same(client.get("/").status, 200, "a thread that blocks is not one that serves");
+        same(
+            client.get("/").status,
+            200,
+            "a thread that blocks is not one that serves",
+        );
     }
     same(left.now(), 0, "it blocks all the while");
     drop(release);
@@ -171,7 +197,9 @@ pub fn it_connects_and_says_why_it_cannot<R: Runtime>(h: &Harness<R>) {
             let write = poll_fn(|cx| Pin::new(&mut stream).poll_write(cx, &b"ping"[sent..]));
             sent += write.await.expect("a server that listens");
         }
-        poll_fn(|cx| Pin::new(&mut stream).poll_flush(cx)).await.expect("a flush");
+        poll_fn(|cx| Pin::new(&mut stream).poll_flush(cx))
+            .await
+            .expect("a flush");
         let mut echoed = Vec::new();
         while echoed.len() < 4 {
             let mut bytes = [0; 16];
@@ -183,11 +211,17 @@ pub fn it_connects_and_says_why_it_cannot<R: Runtime>(h: &Harness<R>) {
             }
             echoed.extend_from_slice(buf.filled());
         }
-        poll_fn(|cx| Pin::new(&mut stream).poll_shutdown(cx)).await.expect("a shutdown");
+        poll_fn(|cx| Pin::new(&mut stream).poll_shutdown(cx))
+            .await
+            .expect("a shutdown");
         // Port 1 of this machine: nobody listens there without being root.
         (echoed, rt.connect("127.0.0.1", 1).await.map(drop))
     });
-    same(echoed, b"ping".to_vec(), "what is written arrives, and so does the answer");
+    same(
+        echoed,
+        b"ping".to_vec(),
+        "what is written arrives, and so does the answer",
+    );
     same(echo.join().ok(), Some(0), "a shutdown is seen as the end");
     holds(
         refused.is_err(),

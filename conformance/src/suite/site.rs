@@ -85,7 +85,12 @@ impl<R: Runtime> SiteBuilder<R> {
             .stage_before("request id", ledger.clone());
         let app = routes(app);
         let (tell, report) = mpsc::channel();
-        let Self { harness, options, bound, addr } = self;
+        let Self {
+            harness,
+            options,
+            bound,
+            addr,
+        } = self;
         let stopped = stop.clone();
         // Dropped unjoined: a runtime's pool may keep the thread for a while after the report.
         drop(harness.spawn(move |rt| async move {
@@ -178,12 +183,17 @@ impl Site {
     /// Everything begun has ended, exactly once.
     #[track_caller]
     fn balance(&self) {
-        const WHY: &str = "gauges leak and logs stay silent when `done` is missed; both lie when it doubles";
+        const WHY: &str =
+            "gauges leak and logs stay silent when `done` is missed; both lie when it doubles";
         let begun = Instant::now();
         while let Some(entry) = self.ledger.unbalanced() {
             let doubled = entry.ends.len() > 1;
             if doubled || begun.elapsed() > LIMIT {
-                fail("every exchange ends exactly once", format!("{entry:?}"), WHY);
+                fail(
+                    "every exchange ends exactly once",
+                    format!("{entry:?}"),
+                    WHY,
+                );
             }
             std::thread::sleep(Duration::from_millis(2));
         }

@@ -16,9 +16,13 @@ use super::{Harness, Site};
 /// The first stop: idle connections close, requests in flight are answered, new ones are refused.
 pub fn a_stop_lets_requests_end<R: Runtime>(h: &Harness<R>) {
     let gate = Gate::new();
-    let site = h.site().options(|options| options.drain = 6 * LIMIT).serve(|app| {
-        app.route("/slow", waiting(&gate)).route("/", get(|| "hello"))
-    });
+    let site = h
+        .site()
+        .options(|options| options.drain = 6 * LIMIT)
+        .serve(|app| {
+            app.route("/slow", waiting(&gate))
+                .route("/", get(|| "hello"))
+        });
     let (mut idle, mut busy, mut fresh) = (site.client(), site.client(), site.client());
     same(idle.get("/").status, 200, "it will be idle");
     busy.send(request("/slow"));
@@ -26,10 +30,18 @@ pub fn a_stop_lets_requests_end<R: Runtime>(h: &Harness<R>) {
     fresh.hears_nothing(Duration::from_millis(20), "it has asked for nothing");
 
     site.stop.stop();
-    same(idle.ends("an idle connection has nothing to wait for"), Ending::Closed, "in good order");
+    same(
+        idle.ends("an idle connection has nothing to wait for"),
+        Ending::Closed,
+        "in good order",
+    );
     let _ = fresh.ends("so has one that never asked");
     refuses(&site);
-    same(site.counts().in_flight, 1, "the request in flight is left alone");
+    same(
+        site.counts().in_flight,
+        1,
+        "the request in flight is left alone",
+    );
 
     gate.open();
     let reply = busy.reply();
@@ -40,7 +52,11 @@ pub fn a_stop_lets_requests_end<R: Runtime>(h: &Harness<R>) {
     );
     let _ = busy.ends("its connection closes behind it");
     let report = site.report();
-    same((report.accepted, report.cut), (3, 0), "three connections, none of them cut");
+    same(
+        (report.accepted, report.cut),
+        (3, 0),
+        "three connections, none of them cut",
+    );
 }
 
 #[track_caller]
@@ -56,25 +72,32 @@ fn refuses(site: &Site) {
 /// What does not end by the drain deadline is cut, counted, and told.
 pub fn a_stop_past_its_deadline_cuts_and_says_so<R: Runtime>(h: &Harness<R>) {
     let drain = Duration::from_millis(300);
-    let site = h.site().options(|options| options.drain = drain).serve(|app| {
-        app.route("/slow", waiting(&Gate::new()))
-    });
+    let site = h
+        .site()
+        .options(|options| options.drain = drain)
+        .serve(|app| app.route("/slow", waiting(&Gate::new())));
     let mut client = site.client();
     client.send(request("/slow"));
     site.begun(1);
     let begun = Instant::now();
     site.stop.stop();
     same(site.report().cut, 1, "the report says what was cut");
-    not_before(begun, drain, "the cut", "requests in flight have all of the drain time");
+    not_before(
+        begun,
+        drain,
+        "the cut",
+        "requests in flight have all of the drain time",
+    );
     is_cut(&site);
     let _ = client.ends("a cut connection is closed");
 }
 
 /// The second stop does not wait.
 pub fn a_second_stop_forces<R: Runtime>(h: &Harness<R>) {
-    let site = h.site().options(|options| options.drain = 60 * LIMIT).serve(|app| {
-        app.route("/slow", waiting(&Gate::new()))
-    });
+    let site = h
+        .site()
+        .options(|options| options.drain = 60 * LIMIT)
+        .serve(|app| app.route("/slow", waiting(&Gate::new())));
     let mut client = site.client();
     client.send(request("/slow"));
     site.begun(1);
@@ -104,9 +127,9 @@ fn is_cut(site: &Site) {
 pub fn a_lame_duck_still_serves<R: Runtime>(h: &Harness<R>) {
     let site = h.site();
     let lame_duck = Duration::from_millis(500);
-    let site = site.options(|options| options.lame_duck = lame_duck).serve(|app| {
-        app.route("/", get(|| "hello"))
-    });
+    let site = site
+        .options(|options| options.lame_duck = lame_duck)
+        .serve(|app| app.route("/", get(|| "hello")));
     let mut old = site.client();
     same(old.get("/").closes(), false, "it is no duck yet");
     let begun = Instant::now();
