@@ -150,15 +150,25 @@ fn a_body_that_ended_or_was_dropped_is_not_waited_for() {
 
 #[test]
 fn an_unread_request_body_does_not_cut_the_response() {
-    async fn ignore(clock: Clock, body: Body) -> Response {
+    /// Gives up on the body after a second, and keeps or drops what is left of it.
+    async fn answer(clock: Clock, body: Body, keep: bool) -> Response {
         let mut chunks = body.into_data_stream();
         futures_util::future::select(chunks.next(), clock.sleep(SECOND)).await;
-        ticks(clock).await
+        let kept = keep.then_some(chunks);
+        let ticks = ticks(clock).await.into_body().into_data_stream();
+        Response::new(Body::stream(ticks.inspect(move |_| {
+            let _ = &kept;
+        })))
     }
-    let mut app = TestApp::new(App::new().route("/", post(ignore)));
-    let mut flight = app.post("/").feed(&BodyFeed::new()).start();
-    for _ in 0..60 {
-        assert!(flight.next_chunk().is_some(), "{flight:?}");
+    let app = App::new()
+        .route("/keep", post(|clock, body| answer(clock, body, true)))
+        .route("/drop", post(|clock, body| answer(clock, body, false)));
+    let mut app = TestApp::new(app);
+    for path in ["/keep", "/drop"] {
+        let mut flight = app.post(path).feed(&BodyFeed::new()).start();
+        for _ in 0..60 {
+            assert!(flight.next_chunk().is_some(), "{flight:?}");
+        }
     }
 }
 

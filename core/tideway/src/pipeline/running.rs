@@ -46,6 +46,11 @@ impl Running {
 
     /// News of the request body: [`Input::BodyIn`] or [`Input::BodyEnd`].
     pub fn body_news(&mut self, now: Now, news: Input) {
+        if self.exchange.is_sending() && matches!(news, Input::BodyIn(0)) {
+            // The handler waited for more, then answered without it. A response that needs it will
+            // ask for itself.
+            return;
+        }
         let step = self.exchange.step(now, news);
         self.follow(step);
     }
