@@ -71,6 +71,7 @@ macro_rules! __cases {
             basics a_connection_serves_a_hundred_requests,
             basics pipelined_requests_are_answered_in_order,
             basics an_answer_does_not_wait_for_a_partial_next_request,
+            basics small_pieces_are_not_held_back,
             basics head_is_answered_without_a_body,
             basics a_panic_is_a_500_and_the_connection_lives,
             basics at_most_one_and_a_half_receives_per_request alone,

@@ -1,8 +1,10 @@
 //! Requests and answers on a connection that behaves.
 
-use std::time::Duration;
+use std::convert::Infallible;
+use std::time::{Duration, Instant};
 
-use tideway::{App, Clock, get};
+use futures_util::stream;
+use tideway::{App, Body, Clock, get};
 use tideway_driver::Runtime;
 
 use super::Harness;
@@ -92,6 +94,38 @@ pub fn an_answer_does_not_wait_for_a_partial_next_request<R: Runtime>(h: &Harnes
         client.reply().text(),
         "number 2".into(),
         "the rest completed the second request",
+    );
+}
+
+/// A body in small pieces: each leaves when it is made.
+pub fn small_pieces_are_not_held_back<R: Runtime>(h: &Harness<R>) {
+    /// Without `TCP_NODELAY` a piece waits for the acknowledgement of the one before it, which the
+    /// peer's system delays by 40 ms. A machine that is merely busy is quicker once in so many rounds.
+    const HELD_BACK: Duration = Duration::from_millis(35);
+    let pieces = |clock: Clock| async move {
+        Body::stream(stream::unfold((0, clock), async |(n, clock)| {
+            clock.sleep(Duration::from_millis(1)).await;
+            (n < 4).then(|| (Ok::<_, Infallible>("piece".into()), (n + 1, clock)))
+        }))
+    };
+    let site = h.site().serve(|app| app.route("/", get(pieces)));
+    let mut client = site.client();
+    let rounds = (0..40).map(|_| {
+        let begun = Instant::now();
+        same(
+            client.get("/").text(),
+            "piece".repeat(4),
+            "all pieces arrive",
+        );
+        begun.elapsed()
+    });
+    // At first a system acknowledges at once.
+    let quickest = rounds.skip(20).min().unwrap_or_default();
+    holds(
+        quickest < HELD_BACK,
+        format!("four pieces, a millisecond apart, within {HELD_BACK:?} at least once"),
+        format!("never in less than {quickest:?}"),
+        "small writes must not wait for each other: set TCP_NODELAY on accepted sockets",
     );
 }
 

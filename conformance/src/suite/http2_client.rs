@@ -35,6 +35,9 @@ pub fn on_http2<T>(addr: SocketAddr, talk: impl AsyncFnOnce(Http2) -> T) -> T {
             let stream = tokio::net::TcpStream::connect(addr)
                 .await
                 .map_err(|e| e.to_string())?;
+            stream
+                .set_nodelay(true)
+                .map_err(|error| error.to_string())?;
             // One stream that is not read must not use up the connection's window.
             let shake = h2::client::Builder::new()
                 .initial_connection_window_size(1 << 20)
