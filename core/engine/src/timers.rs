@@ -4,7 +4,7 @@ use crate::time::Mono;
 
 /// `N` deadlines, each running or not, each with a name a person can read in a log.
 ///
-/// The next one is a minimum over the slots that run: with a handful of them cheaper than any heap.
+/// The next one is a minimum over `N` slots: with a handful of them cheaper than any heap.
 ///
 /// ```
 /// use std::time::Duration;
@@ -20,8 +20,6 @@ use crate::time::Mono;
 #[derive(Clone, Debug)]
 pub struct Timers<const N: usize> {
     at: [Option<Mono>; N],
-    /// A bit for each slot that runs, so that the others cost nothing.
-    running: u32,
     names: &'static [&'static str; N],
 }
 
@@ -29,10 +27,8 @@ impl<const N: usize> Timers<N> {
     /// A table with nothing running.
     #[must_use]
     pub const fn new(names: &'static [&'static str; N]) -> Self {
-        const { assert!(N <= 32, "one bit per slot") }
         Self {
             at: [None; N],
-            running: 0,
             names,
         }
     }
@@ -45,14 +41,12 @@ impl<const N: usize> Timers<N> {
     #[inline]
     pub fn set(&mut self, i: usize, at: Mono) {
         self.at[i] = Some(at);
-        self.running |= 1 << i;
     }
 
     /// Stops slot `i`.
     #[inline]
     pub fn clear(&mut self, i: usize) {
         self.at[i] = None;
-        self.running &= !(1 << i);
     }
 
     /// When slot `i` is due, if it runs.
@@ -67,11 +61,8 @@ impl<const N: usize> Timers<N> {
     #[must_use]
     pub fn next(&self) -> Option<(Mono, usize)> {
         let mut next = None;
-        let mut left = self.running;
-        while left != 0 {
-            let i = left.trailing_zeros() as usize;
-            left &= left - 1;
-            if let Some(at) = self.at[i]
+        for (i, at) in self.at.iter().enumerate() {
+            if let Some(at) = *at
                 && next.is_none_or(|(earliest, _)| at < earliest)
             {
                 next = Some((at, i));

@@ -111,6 +111,11 @@ impl Body {
         })
     }
 
+    /// Whether there is no body at all: nothing will come, nothing was announced.
+    pub(crate) fn is_absent(&self) -> bool {
+        matches!(self.0, Kind::Empty)
+    }
+
     /// The body, passed through `filter`.
     #[must_use]
     pub fn filtered(self, filter: Box<dyn Filter>) -> Self {

@@ -16,13 +16,15 @@ mod origin;
 mod refusal;
 mod running;
 mod stage;
+mod step;
 
-pub use exchange::{Exchange, Input, Step};
+pub use exchange::Exchange;
 pub use line::RequestLine;
 pub use origin::Origin;
 pub use refusal::refuse;
 pub use running::Running;
 pub use stage::{Abort, Answer, Ask, Cx, Deadline, End, Flow, Phases, Slot, Stage};
+pub use step::{Input, Step};
 
 /// An application made ready to serve: routes, stages in order, services, the runtime's tasks.
 pub struct Pipeline {

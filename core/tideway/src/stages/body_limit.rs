@@ -32,6 +32,10 @@ impl Stage for BodyLimit {
     fn request(&self, cx: &mut Cx<'_>) -> Flow {
         let MaxBody(limit) = cx.setting().copied().unwrap_or_default();
         let announced = cx.request().and_then(|request| {
+            // Most requests have neither a body nor a length.
+            if request.body.is_absent() {
+                return None;
+            }
             let value = request.parts.headers.get(header::CONTENT_LENGTH)?;
             value.to_str().ok()?.trim().parse::<u64>().ok()
         });
