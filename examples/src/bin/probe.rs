@@ -65,9 +65,13 @@ async fn user(Path(id): Path<u64>) -> String {
     format!("user {id}")
 }
 
-/// The body as it comes: nothing is kept.
-async fn echo(body: Body) -> Body {
-    body
+/// The body as it comes. Its first chunk is awaited before the answer begins: reading is what makes
+/// the server send `100 Continue`, and it cannot once the answer's head is out.
+async fn echo(body: Body) -> Result<Body, Problem> {
+    let mut chunks = body.into_data_stream();
+    let first = chunks.next().await.transpose()?;
+    let first = stream::iter(first.map(Ok));
+    Ok(Body::stream(first.chain(chunks)))
 }
 
 async fn json_echo(Json(value): Json<serde_json::Value>) -> Json<serde_json::Value> {

@@ -76,12 +76,15 @@ pub fn block_on(main: BoxFuture<'static, ()>) {
     let rt = Own::new().expect("epoll and eventfd are there");
     CURRENT.set(Some(rt.clone()));
     let main = rt.start(main);
-    while locked(&rt.0.tasks).contains_key(&main) {
+    loop {
         for _ in 0..BUDGET {
             let Some(task) = locked(&rt.0.woken).pop_front() else {
                 break;
             };
             rt.run(&task);
+        }
+        if !locked(&rt.0.tasks).contains_key(&main) {
+            break;
         }
         rt.turn();
     }
@@ -147,7 +150,8 @@ impl Own {
     }
 
     fn run(&self, task: &Arc<Task>) {
-        task.queued.store(false, Ordering::Release);
+        // Before the poll: a wake during it queues the task again.
+        task.queued.swap(false, Ordering::AcqRel);
         let waker = Waker::from(task.clone());
         let mut slot = locked(&task.future);
         let Some(future) = slot.as_mut() else {
@@ -186,9 +190,9 @@ impl Own {
         for event in events {
             let id = event.data.u64();
             if id == BELL {
-                // Before the queue is looked at again, so that a later wake rings again.
-                tables.ringing.store(false, Ordering::Release);
+                // In this order: a wake in between has queued its task, and the queue comes next.
                 let _ = rustix::io::read(&tables.bell, &mut [0; 8]);
+                tables.ringing.swap(false, Ordering::AcqRel);
                 continue;
             }
             let ready = locked(&tables.sockets).get(&id).cloned();

@@ -15,6 +15,7 @@ on_each_runtime! {
     without_stages_it_answers_too,
     what_is_past_a_cap_is_refused,
     an_echo_begins_before_the_body_ends,
+    an_echo_tells_a_client_that_asks_to_go_on,
     an_upload_takes_constant_memory,
     a_stop_lets_a_request_end,
     readiness_is_false_while_it_stops,
@@ -151,6 +152,20 @@ fn an_echo_begins_before_the_body_ends(runtime: &str) {
     client.chunk(b"");
     echoed.extend(client.rest(&head).expect("the rest"));
     assert_eq!(echoed, b"first second");
+    drop(client);
+    server.stop();
+}
+
+fn an_echo_tells_a_client_that_asks_to_go_on(runtime: &str) {
+    let server = start(runtime, "all");
+    let mut client = server.connect();
+    client.send("POST", "/echo", &[("expect", "100-continue")], None);
+    assert_eq!(client.head().expect("an interim answer").status, 100);
+    client.chunk(b"body");
+    client.chunk(b"");
+    let head = client.head().expect("an answer");
+    let body = client.rest(&head).expect("its body");
+    assert_eq!((head.status, &*body), (200, &b"body"[..]));
     drop(client);
     server.stop();
 }
