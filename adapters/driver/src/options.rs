@@ -7,6 +7,7 @@ use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use socket2::SockRef;
 use tideway_engine::parse_duration;
 use tideway_engine::wire::Limits;
 
@@ -67,7 +68,12 @@ impl Listen {
             io::Error::new(error.kind(), format!("cannot listen on {self}: {error}"))
         };
         match self {
-            Listen::Tcp(addr) => TcpListener::bind(addr).map(Bound::Tcp).map_err(wrong),
+            Listen::Tcp(addr) => {
+                let listener = TcpListener::bind(addr).map_err(wrong)?;
+                // std asks for 128, which a burst of clients overflows; asking again raises it.
+                SockRef::from(&listener).listen(BACKLOG).map_err(wrong)?;
+                Ok(Bound::Tcp(listener))
+            }
             Listen::Unix(path) => {
                 if std::os::unix::net::UnixStream::connect(path)
                     .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
@@ -80,6 +86,9 @@ impl Listen {
         }
     }
 }
+
+/// How many connections may wait to be accepted; the kernel caps it (`net.core.somaxconn`).
+const BACKLOG: i32 = 4096;
 
 fn inherited(fd: RawFd) -> io::Result<Bound> {
     // SAFETY: the service manager passed this descriptor to us alone, and `config` hands it out once.

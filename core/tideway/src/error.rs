@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use http::{HeaderValue, StatusCode, header};
+use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::{Body, Response};
 
@@ -103,28 +104,50 @@ impl Problem {
         response
     }
 
-    /// The document; `id` becomes the member `request_id`.
+    /// The document, members in the RFC's order; `id` becomes the member `request_id`.
     #[must_use]
     pub fn to_json(&self, id: Option<&str>) -> String {
-        let inner = &*self.0;
-        let mut document = serde_json::Map::new();
-        let mut put = |name: &str, value: serde_json::Value| {
-            document.insert(name.to_owned(), value);
+        let document = Document {
+            problem: &self.0,
+            id,
         };
-        put("type", inner.kind.as_deref().unwrap_or("about:blank").into());
-        let reason = inner.status.canonical_reason().unwrap_or("Error");
-        put("title", inner.title.as_deref().unwrap_or(reason).into());
-        put("status", inner.status.as_u16().into());
-        if !inner.detail.is_empty() {
-            put("detail", inner.detail.as_ref().into());
+        // Strings and JSON values only, which always serialise.
+        serde_json::to_string(&document).unwrap_or_default()
+    }
+}
+
+struct Document<'a> {
+    problem: &'a Inner,
+    id: Option<&'a str>,
+}
+
+impl Serialize for Document<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Inner {
+            status,
+            kind,
+            title,
+            detail,
+            members,
+            ..
+        } = self.problem;
+        let reason = status.canonical_reason().unwrap_or("Error");
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("type", kind.as_deref().unwrap_or("about:blank"))?;
+        map.serialize_entry("title", title.as_deref().unwrap_or(reason))?;
+        map.serialize_entry("status", &status.as_u16())?;
+        if !detail.is_empty() {
+            map.serialize_entry("detail", detail)?;
         }
-        if let Some(id) = id {
-            put("request_id", id.into());
+        // An extension member never replaces a standard one.
+        let own = ["type", "title", "status", "detail", "request_id"];
+        for (name, value) in members.iter().filter(|(name, _)| !own.contains(&name.as_str())) {
+            map.serialize_entry(name, value)?;
         }
-        for (name, value) in &inner.members {
-            document.entry(name.clone()).or_insert_with(|| value.clone());
+        if let Some(id) = self.id {
+            map.serialize_entry("request_id", id)?;
         }
-        serde_json::Value::Object(document).to_string()
+        map.end()
     }
 }
 
