@@ -15,6 +15,7 @@ use tideway_engine::wire::{Cut, Watch};
 use crate::executor::Streams;
 use crate::pulse::Pulse;
 use crate::refusal::Refusals;
+use crate::serve::Alive;
 use crate::service::{Exchanges, Pulses};
 use crate::stop::{Phase, Seat, Stop};
 use crate::wire::{Protocol, Wire};
@@ -48,33 +49,20 @@ enum Ended {
     Forced,
 }
 
-/// Serves one connection to its end.
+/// Serves one connection to its end, and is counted until then.
 pub(crate) async fn connection<R, S>(
     rt: R,
     shared: Arc<Shared>,
     stream: S,
     peer: Peer,
     seed: Seed,
+    _alive: Alive,
 ) where
     R: Runtime,
     S: hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
 {
-    let now = rt.now();
-    let pulse = Arc::new(Pulse::new(now));
-    let watch = Watch::new(&shared.options.limits, now.mono);
-    let first = watch.poll_timeout().map_or(now.mono, |(at, _)| at);
-    let sleep = rt.sleep_until(first);
-    let mut sleep = pin!(sleep);
-    let mut around = Around {
-        wire: Wire::new(stream, watch, pulse.clone()),
-        rt,
-        pulse,
-        seat: shared.stop.seat(),
-        armed: Some(first),
-        polled: false,
-        begun: 0,
-        multiplexed: false,
-    };
+    let (mut around, first) = Around::new(rt, &shared, stream);
+    let mut sleep = pin!(around.rt.sleep_until(first));
     let protocol = poll_fn(|cx| around.poll_protocol(sleep.as_mut(), cx)).await;
     let origin = Origin::new(shared.pipeline.clone(), peer, seed);
     let ended = match protocol {
@@ -138,6 +126,26 @@ where
     R: Runtime,
     S: hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
 {
+    /// With the time its first deadline is due. Not part of the task's own code, which would keep room
+    /// for each value on the way.
+    fn new(rt: R, shared: &Shared, stream: S) -> (Self, Mono) {
+        let now = rt.now();
+        let pulse = Arc::new(Pulse::new(now));
+        let watch = Watch::new(&shared.options.limits, now.mono);
+        let first = watch.poll_timeout().map_or(now.mono, |(at, _)| at);
+        let around = Self {
+            wire: Wire::new(stream, watch, pulse.clone()),
+            rt,
+            pulse,
+            seat: shared.stop.seat(),
+            armed: Some(first),
+            polled: false,
+            begun: 0,
+            multiplexed: false,
+        };
+        (around, first)
+    }
+
     fn poll_protocol(
         &mut self,
         mut sleep: Pin<&mut R::Sleep>,

@@ -73,12 +73,10 @@ pub async fn serve<R: Runtime, L: Listener>(
                 Either::Right((Ok((stream, peer)), _)) => {
                     backoff = BACKOFF_FIRST;
                     report.accepted += 1;
-                    let task = connection(rt.clone(), shared.clone(), stream, peer, rng.fork());
+                    // Spawned as it is: a block around it would hold its kilobyte twice.
                     let alive = Alive::new(&live);
-                    rt.spawn(async move {
-                        task.await;
-                        drop(alive);
-                    });
+                    let shared = shared.clone();
+                    rt.spawn(connection(rt.clone(), shared, stream, peer, rng.fork(), alive));
                 }
                 Either::Right((Err(error), _)) if is_of_one_connection(&error) => {}
                 Either::Right((Err(error), _)) => {
@@ -148,7 +146,7 @@ impl Live {
 }
 
 /// One open connection; also if its task panics or is dropped with the runtime.
-struct Alive(Arc<Live>);
+pub(crate) struct Alive(Arc<Live>);
 
 impl Alive {
     fn new(live: &Arc<Live>) -> Self {
