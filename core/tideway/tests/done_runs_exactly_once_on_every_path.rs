@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use tideway::bytes::Bytes;
 use tideway::http::Method;
 use tideway::pipeline::{Abort, Answer, Ask, Cx, Deadline, End, Exchange, Flow, Input, Origin};
-use tideway::pipeline::{Stage, Step};
+use tideway::pipeline::{Slot, Stage, Step};
 use tideway::stages::{TimeoutLimits, Timeouts};
 use tideway::testing::{BodyFeed, InFlight, TestApp};
 use tideway::{App, Body, BoxError, Clock, Mono, Now, Peer, Request, Response, Seed, any};
@@ -85,6 +85,9 @@ impl Stage for Scripted {
 
     fn request(&self, cx: &mut Cx<'_>) -> Flow {
         self.see(Seen::Request(self.name));
+        let fresh = matches!(cx.slot(), Slot::Empty);
+        assert!(fresh && cx.bytes_out() == 0 && cx.cause().is_none() && !cx.panicked());
+        *cx.slot() = Slot::Word(1);
         Self::play(self.script.request, cx)
     }
 
@@ -448,10 +451,12 @@ proptest! {
         let app = app(&case, &log);
         let mut now = app.now();
         let origin = Origin::new(app.pipeline().clone(), Peer::Other, Seed([7; 32]));
-        let (mut head, ()) = tideway::http::Request::new(()).into_parts();
-        head.method = case.method.clone();
-        let request = Request::new(head, Body::empty());
-        let mut exchange = Exchange::new(origin, request, now);
+        let request = || {
+            let (mut head, ()) = tideway::http::Request::new(()).into_parts();
+            head.method = case.method.clone();
+            Request::new(head, Body::empty())
+        };
+        let mut exchange = Exchange::new(origin.clone(), request(), now);
         let mut ended = None;
         exchange.step(now, Input::Start);
         for input in inputs {
@@ -497,8 +502,19 @@ proptest! {
                 prop_assert_eq!(exchange.poll_timeout(), None);
             }
         }
-        drop(exchange);
+        // Used again, it is as good as new.
+        let again = exchange.renew(request(), now);
         let end = ended.unwrap_or(End::Aborted(Abort::Client));
         check(&log.lock().expect("no panic"), Some(&end))?;
+        let run = |mut exchange: Box<Exchange>| {
+            log.lock().expect("no panic").clear();
+            let step = std::mem::discriminant(&exchange.step(now, Input::Start));
+            let response = exchange.take_response();
+            let head = response.map(|response| response.into_parts().0);
+            let facts = format!("{:?} {:?} {head:?}", exchange.poll_timeout(), exchange.closes());
+            drop(exchange);
+            (step, facts, log.lock().expect("no panic").clone())
+        };
+        prop_assert_eq!(run(again), run(Exchange::new(origin, request(), now)));
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use tideway::bytes::Bytes;
+use tideway::http::Method;
 use tideway::pipeline::{Abort, Cx, Flow, Stage};
 use tideway::testing::TestApp;
 use tideway::{App, Body, BoxError, Chunks, Clock, Filter, Reject, Response, get, post};
@@ -161,10 +162,15 @@ fn a_status_without_content_stays_without() {
             .assert_status(status)
             .assert_text("")
             .assert_complete();
+        app.head("/").send().assert_status(status).assert_text("");
         // RFC 9110 §8.6: no length of 0 where there would have been one.
-        app.head("/")
-            .send()
-            .assert_status(status)
-            .assert_no_header("content-length");
+        let mut plain = TestApp::new(App::new().route("/", get(answer)));
+        for method in [Method::GET, Method::HEAD] {
+            let response = plain.request(method, "/").send();
+            response
+                .assert_status(status)
+                .assert_no_header("content-length")
+                .assert_text("");
+        }
     }
 }

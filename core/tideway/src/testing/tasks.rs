@@ -284,6 +284,20 @@ mod tests {
     }
 
     #[test]
+    fn a_nanosecond_too_early_is_too_early() {
+        let tasks = VirtualTasks::default();
+        let mut cx = Context::from_waker(Waker::noop());
+        let at = tasks.now().mono.plus(Duration::from_nanos(2));
+        for pending in [true, true, false] {
+            assert_eq!(
+                tasks.sleep_until(at).as_mut().poll(&mut cx).is_pending(),
+                pending
+            );
+            tasks.advance(Duration::from_nanos(1));
+        }
+    }
+
+    #[test]
     fn a_dropped_sleep_does_not_move_time() {
         let tasks = VirtualTasks::default();
         let mut sleep = tasks.sleep_until(tasks.now().mono.plus(Duration::from_secs(1)));
