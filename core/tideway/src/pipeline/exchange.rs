@@ -673,3 +673,6 @@ impl std::fmt::Debug for Exchange {
 
 // Kept honest: `Params` and the exchange are moved often.
 const _: () = assert!(size_of::<Params>() <= 96);
+
+#[cfg(test)]
+mod tests;

@@ -297,6 +297,20 @@ mod tests {
     }
 
     #[test]
+    fn a_doubled_brace_is_found_as_one_and_a_pattern_is_no_path() {
+        let router = router(
+            Routes::new()
+                .route("/a{{b}}", get(|| "braces"))
+                .route("/{id}", get(|| "one")),
+        );
+        assert_eq!(text(ask(&router, "GET", "/a%7Bb%7D")), "one");
+        let found = router.find(&Method::GET, "/a{b}");
+        assert_eq!(router.pattern(found.params.route().expect("a route")), Some("/a{{b}}"));
+        let found = router.find(&Method::GET, "/{id}");
+        assert_eq!(found.params.iter("/{id}").next(), Some(("id", "{id}")));
+    }
+
+    #[test]
     fn parameters_are_slices_of_the_path_beyond_the_inline_ones_too() {
         let router = router(Routes::new().route("/{a}/{b}/{c}/{d}/{e}/{*f}", get(|| ())));
         let path = "/1/22/333/4/5%20/6/7";
