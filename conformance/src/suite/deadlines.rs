@@ -1,7 +1,9 @@
 //! Peers and handlers that take too long: each deadline by its name.
 
+use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
+use futures_util::{StreamExt as _, stream};
 use tideway::pipeline::{Abort, End};
 use tideway::stages::TimeoutLimits;
 use tideway::{Body, Clock, get, post};
@@ -214,6 +216,44 @@ pub fn a_slow_http2_reader_is_cut<R: Runtime>(h: &Harness<R>) {
         );
     });
     ended_by(&site, "body out");
+}
+
+/// *total*: an answer that takes too long altogether, whoever is to blame.
+pub fn an_answer_past_its_total_time_is_cut<R: Runtime>(h: &Harness<R>) {
+    let total = Some(SHORT);
+    let limits = TimeoutLimits {
+        total,
+        ..TimeoutLimits::default()
+    };
+    let stalled = || {
+        let first = stream::iter([Ok::<_, Infallible>("some".into())]);
+        Body::stream(first.chain(stream::pending()))
+    };
+    let produced = Count::default();
+    let site = h
+        .site()
+        .serve(|app| flood(app.set(limits), 64 << 20, &produced).route("/stalled", get(stalled)));
+    // Blocked by the client, then by the handler.
+    for path in ["/flood", "/stalled"] {
+        let mut client = Client::connect_narrow(site.addr(), 16 * 1024);
+        let begun = Instant::now();
+        client.send(request(path));
+        same(client.head().status, 200, "the head is out in time");
+        eventually(
+            &format!("{path} aborted by \"total\""),
+            || format!("{:?}", site.ledger.entries()),
+            || site.ledger.of(path)[0].ends == [End::Aborted(Abort::Deadline("total"))],
+            "a deadline inside a body must be watched by someone who is still polled",
+        );
+        not_before(begun, SHORT, "the cut", "an answer has all of its time");
+        let _ = client.ends("what cannot be finished is broken off");
+        holds(
+            !client.unread().ends_with(b"0\r\n\r\n"),
+            "a body without its last chunk",
+            "a complete body",
+            "a cut body must never pass for a whole one",
+        );
+    }
 }
 
 fn body_out() -> TimeoutLimits {

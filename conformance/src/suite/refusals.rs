@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use tideway::stages::MaxBody;
 use tideway::{Body, get, post};
 use tideway_driver::Runtime;
 
@@ -112,6 +114,23 @@ pub fn an_oversized_head_is_answered_and_closed<R: Runtime>(h: &Harness<R>) {
         client.reply()
     };
     same(reply.status, 200, "a hundred are allowed");
+}
+
+/// A client that is still sending hears why it is refused: closing at once would reset it.
+pub fn a_refused_upload_hears_why<R: Runtime>(h: &Harness<R>) {
+    let site = h.site().serve(|app| {
+        app.set(MaxBody(1024 * 1024))
+            .route("/", post(|body: Bytes| body))
+    });
+    for round in 0..4 {
+        let mut client = site.client();
+        client.send("POST / HTTP/1.1\r\nhost: suite\r\ncontent-length: 3000000\r\n\r\n");
+        for _ in 0..8 * round {
+            client.send([b'x'; 16 * 1024]);
+        }
+        refused_on(&mut client, "a body announced over the limit", 413);
+    }
+    site.idle("a refused request is over");
 }
 
 /// `Host` missing, doubled or malformed.
