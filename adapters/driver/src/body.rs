@@ -46,7 +46,9 @@ impl HttpBody for Incoming {
             return Poll::Pending;
         };
         match &frame {
-            Some(Ok(frame)) => self.pulse.body_arrived(frame.data_ref().map_or(0, Bytes::len)),
+            Some(Ok(frame)) => self
+                .pulse
+                .body_arrived(frame.data_ref().map_or(0, Bytes::len)),
             _ => self.pulse.body_over(),
         }
         Poll::Ready(frame.map(|frame| frame.map_err(|error| BodyError::Broken(error.into()))))
@@ -178,7 +180,10 @@ impl Guard {
     }
 
     fn publish(&self) {
-        let deadline = self.exchange.as_ref().and_then(|exchange| exchange.poll_timeout());
+        let deadline = self
+            .exchange
+            .as_ref()
+            .and_then(|exchange| exchange.poll_timeout());
         self.pulse.set_deadline(deadline.map(|(at, _)| at));
     }
 
@@ -196,7 +201,7 @@ impl Guard {
     }
 
     fn tell_body_news(&mut self) {
-        if let Some(news) = self.pulse.take_body_news() {
+        while let Some(news) = self.pulse.take_body_news() {
             self.step(news);
         }
     }
@@ -228,14 +233,14 @@ impl Guard {
 
     fn fail(&mut self, error: &BodyError) {
         if let Some(mut exchange) = self.exchange.take() {
-            exchange.body_failed(self.pulse.now(), error);
+            exchange.body_failed(exchange.end_time(self.pulse.now()), error);
             self.pulse.end();
         }
     }
 
     fn end(&mut self, end: &End) {
         if let Some(mut exchange) = self.exchange.take() {
-            exchange.finish(self.pulse.now(), end);
+            exchange.finish(exchange.end_time(self.pulse.now()), end);
             self.pulse.end();
             self.pulse.keep(exchange);
         }

@@ -81,7 +81,11 @@ pub(crate) async fn connection<R, S>(
                     .auto_date_header(false)
                     .serve_connection(around.wire.clone(), service)
             );
-            around.run(http.as_mut(), sleep.as_mut(), |http| http.graceful_shutdown()).await
+            around
+                .run(http.as_mut(), sleep.as_mut(), |http| {
+                    http.graceful_shutdown()
+                })
+                .await
         }
         Protocol::Http2 => {
             around.multiplexed = true;
@@ -101,7 +105,11 @@ pub(crate) async fn connection<R, S>(
                     .auto_date_header(false)
                     .serve_connection(around.wire.clone(), service),
             );
-            around.run(http.as_mut(), sleep.as_mut(), |http| http.graceful_shutdown()).await
+            around
+                .run(http.as_mut(), sleep.as_mut(), |http| {
+                    http.graceful_shutdown()
+                })
+                .await
         }
     };
     around.close(ended, &origin, sleep).await;
@@ -287,8 +295,8 @@ where
         let linger = match &ended {
             Ended::Http(result) => result.is_err() || self.pulse.is_closing(),
             Ended::Watch(Cut::Header) => {
-                let reply = Refusals(origin.clone())
-                    .reply(StatusCode::REQUEST_TIMEOUT, self.pulse.now());
+                let reply =
+                    Refusals(origin.clone()).reply(StatusCode::REQUEST_TIMEOUT, self.pulse.now());
                 self.wire.state().append(&reply);
                 true
             }

@@ -24,11 +24,7 @@ impl<R: Clone> Clone for Streams<R> {
 }
 
 impl<R> Streams<R> {
-    pub(crate) fn new(
-        rt: R,
-        connection: Arc<Pulse>,
-        next: Arc<Mutex<Option<Arc<Pulse>>>>,
-    ) -> Self {
+    pub(crate) fn new(rt: R, connection: Arc<Pulse>, next: Arc<Mutex<Option<Arc<Pulse>>>>) -> Self {
         Self {
             rt,
             connection,
@@ -43,7 +39,11 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        let pulse = self.next.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let pulse = self
+            .next
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         match pulse {
             Some(pulse) => self.rt.spawn(StreamTask {
                 stream: Some(stream),

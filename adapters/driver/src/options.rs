@@ -129,11 +129,15 @@ impl std::str::FromStr for Listen {
         if let Some(fd) = text.strip_prefix("fd:") {
             return match fd.parse() {
                 Ok(fd) if fd > 2 => Ok(Listen::Inherited(fd)),
-                _ => Err(format!("`{fd}` is no descriptor; inherited sockets start at fd:3")),
+                _ => Err(format!(
+                    "`{fd}` is no descriptor; inherited sockets start at fd:3"
+                )),
             };
         }
         text.parse().map(Listen::Tcp).map_err(|_| {
-            format!("`{text}` is no address and port; write 127.0.0.1:8080, [::1]:8080 or unix:PATH")
+            format!(
+                "`{text}` is no address and port; write 127.0.0.1:8080, [::1]:8080 or unix:PATH"
+            )
         })
     }
 }
@@ -192,14 +196,27 @@ pub fn config(env: impl Fn(&str) -> Option<String>) -> Result<Config, ConfigErro
     read(&env, "TIDEWAY_LISTEN", &mut listen, str::parse)?;
     read(&env, "TIDEWAY_DRAIN", &mut options.drain, duration)?;
     read(&env, "TIDEWAY_LAME_DUCK", &mut options.lame_duck, duration)?;
-    read(&env, "TIDEWAY_KEEP_ALIVE", &mut options.limits.keep_alive, duration)?;
-    read(&env, "TIDEWAY_HEADER_TIMEOUT", &mut options.limits.header, duration)?;
-    read(&env, "TIDEWAY_MAX_CONNECTIONS", &mut options.max_connections, |text| {
-        match text.parse() {
+    read(
+        &env,
+        "TIDEWAY_KEEP_ALIVE",
+        &mut options.limits.keep_alive,
+        duration,
+    )?;
+    read(
+        &env,
+        "TIDEWAY_HEADER_TIMEOUT",
+        &mut options.limits.header,
+        duration,
+    )?;
+    read(
+        &env,
+        "TIDEWAY_MAX_CONNECTIONS",
+        &mut options.max_connections,
+        |text| match text.parse() {
             Ok(0) | Err(_) => Err("write a whole number from 1 up".into()),
             Ok(count) => Ok(count),
-        }
-    })?;
+        },
+    )?;
     Ok(Config { listen, options })
 }
 

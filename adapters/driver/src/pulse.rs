@@ -4,8 +4,8 @@
 //! timer and reads the clock. One task polls both, so the atomics never contend: they are plain loads
 //! and stores that happen to be `Sync`.
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -135,11 +135,13 @@ impl Pulse {
     }
 
     pub(crate) fn begin(&self) {
-        self.begun.store(self.begun.load(Relaxed).wrapping_add(1), Relaxed);
+        self.begun
+            .store(self.begun.load(Relaxed).wrapping_add(1), Relaxed);
     }
 
     pub(crate) fn end(&self) {
-        self.ended.store(self.ended.load(Relaxed).wrapping_add(1), Relaxed);
+        self.ended
+            .store(self.ended.load(Relaxed).wrapping_add(1), Relaxed);
         self.deadline.store(0, Relaxed);
         self.body.store(QUIET, Relaxed);
     }
@@ -150,7 +152,8 @@ impl Pulse {
     }
 
     pub(crate) fn body_arrived(&self, bytes: usize) {
-        self.body_in.store(self.body_in.load(Relaxed) + bytes as u64, Relaxed);
+        self.body_in
+            .store(self.body_in.load(Relaxed) + bytes as u64, Relaxed);
         self.body.store(QUIET, Relaxed);
     }
 
@@ -163,7 +166,8 @@ impl Pulse {
         self.body.store(OVER, Relaxed);
     }
 
-    /// News of the request body since it was last asked for.
+    /// News of the request body since it was last asked for, one by one: bytes that came, then
+    /// whether more are waited for.
     pub(crate) fn take_body_news(&self) -> Option<Input> {
         let bytes = self.body_in.load(Relaxed);
         if bytes > 0 {
@@ -171,7 +175,11 @@ impl Pulse {
             return Some(Input::BodyIn(usize::try_from(bytes).unwrap_or(usize::MAX)));
         }
         match self.body.load(Relaxed) {
-            WANTED => Some(Input::BodyIn(0)),
+            WANTED => {
+                // Told once: the exchange times the wait from here.
+                self.body.store(QUIET, Relaxed);
+                Some(Input::BodyIn(0))
+            }
             OVER => {
                 self.body.store(QUIET, Relaxed);
                 Some(Input::BodyEnd)
@@ -181,7 +189,9 @@ impl Pulse {
     }
 
     pub(crate) fn set_body_out(&self, limit: Option<Duration>) {
-        let nanos = limit.map_or(0, |limit| u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX));
+        let nanos = limit.map_or(0, |limit| {
+            u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX)
+        });
         self.body_out.store(nanos, Relaxed);
     }
 
@@ -206,7 +216,10 @@ impl Pulse {
 
     /// What was kept.
     pub(crate) fn take_kept(&self) -> Option<Box<Exchange>> {
-        self.spare.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.spare
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 
     /// Says why what is left will be dropped.
@@ -226,7 +239,10 @@ impl Pulse {
             2 => Abort::Stop,
             3 => Abort::Deadline("body out"),
             4 => Abort::Deadline("drain"),
-            _ => self.parent.as_ref().map_or(Abort::Client, |parent| parent.why_dropped()),
+            _ => self
+                .parent
+                .as_ref()
+                .map_or(Abort::Client, |parent| parent.why_dropped()),
         }
     }
 }

@@ -8,7 +8,6 @@ use tideway::Now;
 use tideway::bytes::Bytes;
 use tideway::pipeline::{Origin, refuse};
 
-
 /// Makes the replies of one connection.
 pub(crate) struct Refusals(pub(crate) Arc<Origin>);
 

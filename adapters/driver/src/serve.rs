@@ -76,7 +76,14 @@ pub async fn serve<R: Runtime, L: Listener>(
                     // Spawned as it is: a block around it would hold its kilobyte twice.
                     let alive = Alive::new(&live);
                     let shared = shared.clone();
-                    rt.spawn(connection(rt.clone(), shared, stream, peer, rng.fork(), alive));
+                    rt.spawn(connection(
+                        rt.clone(),
+                        shared,
+                        stream,
+                        peer,
+                        rng.fork(),
+                        alive,
+                    ));
                 }
                 Either::Right((Err(error), _)) if is_of_one_connection(&error) => {}
                 Either::Right((Err(error), _)) => {

@@ -72,8 +72,9 @@ fn bind(addr: &str) -> io::Result<Bound> {
     if let Ok(listen) = addr.parse::<Listen>() {
         return listen.bind();
     }
-    let wrong =
-        |error: io::Error| io::Error::new(error.kind(), format!("cannot listen on {addr}: {error}"));
+    let wrong = |error: io::Error| {
+        io::Error::new(error.kind(), format!("cannot listen on {addr}: {error}"))
+    };
     let mut last = io::Error::new(io::ErrorKind::AddrNotAvailable, "the name has no address");
     for addr in addr.to_socket_addrs().map_err(wrong)? {
         match Listen::Tcp(addr).bind() {

@@ -76,7 +76,7 @@ impl Future for Serving {
         };
         let now = this.pulse.now();
         let polled = running.poll_answered(now, cx);
-        if let Some(news) = this.pulse.take_body_news() {
+        while let Some(news) = this.pulse.take_body_news() {
             running.body_news(now, news);
         }
         if polled.is_pending() {
@@ -95,7 +95,9 @@ impl Future for Serving {
         }
         this.pulse.wrote();
         let guard = Guard::new(exchange, this.pulse.clone());
-        Poll::Ready(Ok(response.map(|body| Outgoing::new(body, guard, this.pieces))))
+        Poll::Ready(Ok(
+            response.map(|body| Outgoing::new(body, guard, this.pieces))
+        ))
     }
 }
 

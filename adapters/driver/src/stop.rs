@@ -96,7 +96,10 @@ impl Stop {
     }
 
     fn slots(&self) -> MutexGuard<'_, Slots> {
-        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0
+            .waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

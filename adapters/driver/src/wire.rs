@@ -307,7 +307,8 @@ impl<S: Read + Write + Unpin> Write for Wire<S> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.state().poll_gather(&self.pulse, cx, &[IoSlice::new(buf)])
+        self.state()
+            .poll_gather(&self.pulse, cx, &[IoSlice::new(buf)])
     }
 
     fn poll_write_vectored(

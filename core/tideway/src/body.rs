@@ -23,7 +23,9 @@ pub use filter::{Filter, Reject};
 #[non_exhaustive]
 pub enum BodyError {
     /// More bytes than the route allows; answered with 413.
-    #[error("the body is larger than the limit of {limit} bytes; send less or raise the route's body limit")]
+    #[error(
+        "the body is larger than the limit of {limit} bytes; send less or raise the route's body limit"
+    )]
     TooLarge {
         /// The limit in bytes.
         limit: u64,
@@ -60,7 +62,11 @@ pub(crate) enum Kind {
     /// A producer in this process: a stream, SSE, a filter over another body.
     Stream(BoxBody),
     /// From the network, with the bytes that may still come before the limit is passed.
-    Incoming { body: BoxBody, left: u64, limit: u64 },
+    Incoming {
+        body: BoxBody,
+        left: u64,
+        limit: u64,
+    },
 }
 
 impl Body {

@@ -37,7 +37,9 @@ impl Context {
 
 impl std::fmt::Debug for Context {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.values.values().map(|v| v.1)).finish()
+        f.debug_set()
+            .entries(self.values.values().map(|v| v.1))
+            .finish()
     }
 }
 

@@ -100,7 +100,9 @@ impl Problem {
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),
         );
-        response.extensions_mut().insert(Unstamped(std::sync::Arc::new(self)));
+        response
+            .extensions_mut()
+            .insert(Unstamped(std::sync::Arc::new(self)));
         response
     }
 
@@ -141,7 +143,10 @@ impl Serialize for Document<'_> {
         }
         // An extension member never replaces a standard one.
         let own = ["type", "title", "status", "detail", "request_id"];
-        for (name, value) in members.iter().filter(|(name, _)| !own.contains(&name.as_str())) {
+        for (name, value) in members
+            .iter()
+            .filter(|(name, _)| !own.contains(&name.as_str()))
+        {
             map.serialize_entry(name, value)?;
         }
         if let Some(id) = self.id {

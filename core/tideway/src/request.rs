@@ -81,7 +81,9 @@ impl Parts {
     /// Who sent it.
     #[must_use]
     pub fn peer(&self) -> &Peer {
-        self.origin.as_ref().map_or(&Peer::Other, |origin| origin.peer())
+        self.origin
+            .as_ref()
+            .map_or(&Peer::Other, |origin| origin.peer())
     }
 
     /// The request id; [`RequestId::NONE`] where no stage made one.

@@ -43,7 +43,10 @@ mod tests {
     #[test]
     fn a_request_that_no_app_routed_knows_no_readiness() {
         let mut parts = request("GET", "/").parts;
-        let asked = block_on(Readiness::from_request_parts(&mut parts, &Context::default()));
+        let asked = block_on(Readiness::from_request_parts(
+            &mut parts,
+            &Context::default(),
+        ));
         let status = asked.map_err(|problem| problem.status()).err();
         assert_eq!(status, Some(StatusCode::INTERNAL_SERVER_ERROR));
     }

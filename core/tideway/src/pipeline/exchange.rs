@@ -214,6 +214,17 @@ impl Exchange {
         self.core.body_out_limit
     }
 
+    /// The time to end with. Deadlines go by the time of the driver's wake-up; what a stage measures
+    /// to the end counts what was computed since, so the clock is read anew if any stage looks.
+    #[must_use]
+    pub fn end_time(&self, woken: Now) -> Now {
+        if self.entered == 0 {
+            woken
+        } else {
+            self.origin.pipeline().tasks.now()
+        }
+    }
+
     /// The next deadline and its name; changes only in [`Exchange::step`].
     #[must_use]
     pub fn poll_timeout(&self) -> Option<(Mono, &'static str)> {
@@ -223,7 +234,11 @@ impl Exchange {
     /// [`Input::Start`], without the detour over an [`Input`]: it comes once per request.
     pub fn start(&mut self, now: Now) -> Step {
         if self.state != State::New {
-            return if self.is_done() { Step::Done } else { Step::Wait };
+            return if self.is_done() {
+                Step::Done
+            } else {
+                Step::Wait
+            };
         }
         self.core.last = now;
         self.state = State::Request;
@@ -274,7 +289,9 @@ impl Exchange {
                 }
                 Step::Wait
             }
-            Input::Handled(Ok(response)) => self.guarded(now, |exchange| exchange.handled(now, response)),
+            Input::Handled(Ok(response)) => {
+                self.guarded(now, |exchange| exchange.handled(now, response))
+            }
             Input::Start => self.start(now),
             Input::Answer(_) | Input::Handled(Err(_)) | Input::Timeout => {
                 self.guarded(now, |exchange| exchange.advance(now, input))
@@ -296,7 +313,9 @@ impl Exchange {
         });
         match polled {
             Ok(polled) => polled,
-            Err(panic) => Poll::Ready(self.guarded(now, |exchange| exchange.after_panic(now, &panic))),
+            Err(panic) => {
+                Poll::Ready(self.guarded(now, |exchange| exchange.after_panic(now, &panic)))
+            }
         }
     }
 
@@ -304,7 +323,11 @@ impl Exchange {
     fn handled(&mut self, now: Now, response: Response) -> Step {
         if self.state != State::Handling {
             // An answer that nobody waits for any more.
-            return if self.is_done() { Step::Done } else { Step::Wait };
+            return if self.is_done() {
+                Step::Done
+            } else {
+                Step::Wait
+            };
         }
         self.core.last = now;
         self.respond(now, response)
@@ -373,7 +396,9 @@ impl Exchange {
                     (_, flow) => self.after_response_stage(now, flow),
                 }
             }
-            (State::Request | State::Handling | State::Response, Input::Handled(Err(panic))) => self.after_panic(now, &panic),
+            (State::Request | State::Handling | State::Response, Input::Handled(Err(panic))) => {
+                self.after_panic(now, &panic)
+            }
             (_, Input::Timeout) => self.on_timeout(now),
             // An answer that nobody waits for any more.
             _ => Step::Wait,
@@ -393,11 +418,22 @@ impl Exchange {
     }
 
     fn run_request(&mut self, now: Now) -> Step {
-        let Self { origin, core, cursor, entered, .. } = self;
+        let Self {
+            origin,
+            core,
+            cursor,
+            entered,
+            ..
+        } = self;
         while let Some((stage, phases)) = origin.pipeline().stages.get(*cursor) {
             *entered = *cursor + 1;
             if phases.has(Phases::REQUEST) {
-                let mut cx = Cx { origin, core, stage: *cursor, now };
+                let mut cx = Cx {
+                    origin,
+                    core,
+                    stage: *cursor,
+                    now,
+                };
                 match stage.request(&mut cx) {
                     Flow::Next => {}
                     Flow::Respond(response) => return self.respond(now, response),
@@ -407,7 +443,8 @@ impl Exchange {
             *cursor += 1;
         }
         self.state = State::Handling;
-        let (Some(request), Some(endpoint)) = (self.core.request.take(), self.endpoint.take()) else {
+        let (Some(request), Some(endpoint)) = (self.core.request.take(), self.endpoint.take())
+        else {
             return Step::Wait;
         };
         match endpoint.call(request) {
@@ -436,10 +473,20 @@ impl Exchange {
     fn run_response(&mut self, now: Now) -> Step {
         while self.cursor > 0 {
             self.cursor -= 1;
-            let Self { origin, core, cursor, .. } = self;
+            let Self {
+                origin,
+                core,
+                cursor,
+                ..
+            } = self;
             let (stage, phases) = &origin.pipeline().stages[*cursor];
             if phases.has(Phases::RESPONSE) {
-                let mut cx = Cx { origin, core, stage: *cursor, now };
+                let mut cx = Cx {
+                    origin,
+                    core,
+                    stage: *cursor,
+                    now,
+                };
                 match stage.response(&mut cx) {
                     Flow::Next => {}
                     Flow::Ask(ask) => return Step::Ask(ask),
@@ -626,7 +673,10 @@ impl Exchange {
         core.cause = None;
         core.rng = None;
         // Only a stage that was entered has stored something.
-        core.slots.iter_mut().take(self.entered).for_each(|slot| *slot = Slot::Empty);
+        core.slots
+            .iter_mut()
+            .take(self.entered)
+            .for_each(|slot| *slot = Slot::Empty);
         core.more.clear();
         self.endpoint = None;
     }

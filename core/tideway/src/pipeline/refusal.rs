@@ -32,7 +32,9 @@ pub fn refuse(status: StatusCode, peer: &Peer, now: Now, entropy: u128) -> Respo
         request_id = id.as_str(),
         cause = detail,
     );
-    let json = Problem::new(status).detail(detail).to_json(Some(id.as_str()));
+    let json = Problem::new(status)
+        .detail(detail)
+        .to_json(Some(id.as_str()));
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     let headers = response.headers_mut();

@@ -311,7 +311,9 @@ impl<'a> Cx<'a> {
     /// The exchange's own generator, forked from the connection's; made at the first call.
     pub fn rng(&mut self) -> &mut Rng {
         let origin = self.origin;
-        self.core.rng.get_or_insert_with(|| Box::new(Rng::new(&origin.fork())))
+        self.core
+            .rng
+            .get_or_insert_with(|| Box::new(Rng::new(&origin.fork())))
     }
 
     /// Arms a deadline; `None` disarms it.

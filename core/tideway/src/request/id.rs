@@ -34,7 +34,9 @@ impl RequestId {
         if !(fits && text.iter().all(plain)) {
             return None;
         }
-        std::str::from_utf8(text).ok().map(|text| Self(Id::Text(text.into())))
+        std::str::from_utf8(text)
+            .ok()
+            .map(|text| Self(Id::Text(text.into())))
     }
 
     /// The text; empty for [`RequestId::NONE`].

@@ -305,7 +305,10 @@ mod tests {
         );
         assert_eq!(text(ask(&router, "GET", "/a%7Bb%7D")), "one");
         let found = router.find(&Method::GET, "/a{b}");
-        assert_eq!(router.pattern(found.params.route().expect("a route")), Some("/a{{b}}"));
+        assert_eq!(
+            router.pattern(found.params.route().expect("a route")),
+            Some("/a{{b}}")
+        );
         let found = router.find(&Method::GET, "/{id}");
         assert_eq!(found.params.iter("/{id}").next(), Some(("id", "{id}")));
     }

@@ -34,8 +34,9 @@ impl Stage for HostRules {
             (Some(_), None) => "the Host header is no host and port",
         };
         cx.close_after();
-        let problem = Problem::new(StatusCode::BAD_REQUEST)
-            .detail(format!("{wrong}; send exactly one, such as `Host: example.com`"));
+        let problem = Problem::new(StatusCode::BAD_REQUEST).detail(format!(
+            "{wrong}; send exactly one, such as `Host: example.com`"
+        ));
         Flow::Respond(problem.into_response())
     }
 }
@@ -92,10 +93,23 @@ mod tests {
 
     #[test]
     fn hosts_are_told_from_what_is_none() {
-        for good in ["", "a", "example.com", "a:80", "127.0.0.1:8080", "[::1]", "[::1]:80", "a_b.c", "a:"] {
+        for good in [
+            "",
+            "a",
+            "example.com",
+            "a:80",
+            "127.0.0.1:8080",
+            "[::1]",
+            "[::1]:80",
+            "a_b.c",
+            "a:",
+        ] {
             assert!(well_formed(&HeaderValue::from_static(good)), "{good}");
         }
-        for bad in [":80", "a b", "a/b", "a@b", "a:8o", "a:123456", "[::1", "[]", "[x]", "[::1]80", "a:1:2", "a,b:\t1", "a?b", "a#b"] {
+        for bad in [
+            ":80", "a b", "a/b", "a@b", "a:8o", "a:123456", "[::1", "[]", "[x]", "[::1]80",
+            "a:1:2", "a,b:\t1", "a?b", "a#b",
+        ] {
             assert!(!well_formed(&HeaderValue::from_static(bad)), "{bad}");
         }
     }

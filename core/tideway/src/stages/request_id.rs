@@ -42,9 +42,8 @@ impl Stage for RequestIds {
         } else {
             None
         };
-        let id = sent.unwrap_or_else(|| {
-            RequestId::uuid(tideway_engine::uuid_v7(cx.wall(), cx.entropy()))
-        });
+        let id = sent
+            .unwrap_or_else(|| RequestId::uuid(tideway_engine::uuid_v7(cx.wall(), cx.entropy())));
         cx.set_id(id);
         Flow::Next
     }

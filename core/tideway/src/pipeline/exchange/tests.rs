@@ -18,7 +18,10 @@ impl Stage for Hoarder {
     }
 
     fn request(&self, cx: &mut Cx<'_>) -> Flow {
-        assert!(matches!(cx.slot(), Slot::Empty), "a slot of the request before");
+        assert!(
+            matches!(cx.slot(), Slot::Empty),
+            "a slot of the request before"
+        );
         assert!(cx.id().is_none() && cx.cause().is_none() && cx.status().is_none());
         assert!(cx.bytes_out() == 0 && !cx.panicked());
         let value = Arc::new(7_u8);
@@ -38,7 +41,9 @@ impl Stage for Hoarder {
 fn a_renewed_exchange_is_as_a_new_one_and_an_ended_one_holds_nothing() {
     let seen = Arc::default();
     let tasks = Arc::new(crate::testing::VirtualTasks::default());
-    let app = App::bare().stage(Hoarder(Arc::clone(&seen))).route("/{x}", get(|| "x"));
+    let app = App::bare()
+        .stage(Hoarder(Arc::clone(&seen)))
+        .route("/{x}", get(|| "x"));
     let pipeline = app.pipeline(tasks).expect("a pipeline");
     let origin = Origin::new(pipeline, Peer::Other, tideway_engine::Seed([2; 32]));
     let now = Now::start(tideway_engine::Wall(0));
@@ -46,9 +51,13 @@ fn a_renewed_exchange_is_as_a_new_one_and_an_ended_one_holds_nothing() {
     for (path, status) in [("/a", 200), ("/none/such", 404), ("/b", 200)] {
         exchange = exchange.renew(request("GET", path), now);
         assert!(!exchange.closes() && exchange.body_out_limit().is_none());
-        assert_eq!((exchange.line().path(), exchange.poll_timeout()), (path, None));
+        assert_eq!(
+            (exchange.line().path(), exchange.poll_timeout()),
+            (path, None)
+        );
         let mut running = Running::start(exchange, now);
-        let Poll::Ready(response) = running.poll(now, &mut Context::from_waker(Waker::noop())) else {
+        let Poll::Ready(response) = running.poll(now, &mut Context::from_waker(Waker::noop()))
+        else {
             panic!("nothing waits");
         };
         assert_eq!(response.status(), status);
@@ -56,6 +65,9 @@ fn a_renewed_exchange_is_as_a_new_one_and_an_ended_one_holds_nothing() {
         exchange.body_out(3);
         exchange.finish(now, &End::Complete { bytes: 3 });
         let seen = seen.lock().expect("no panic");
-        assert!(seen.iter().all(|value| value.upgrade().is_none()), "kept after the end");
+        assert!(
+            seen.iter().all(|value| value.upgrade().is_none()),
+            "kept after the end"
+        );
     }
 }
