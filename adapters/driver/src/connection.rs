@@ -83,7 +83,7 @@ pub(crate) async fn connection<R, S>(
             );
             around
                 .run(http.as_mut(), sleep.as_mut(), |http| {
-                    http.graceful_shutdown()
+                    http.graceful_shutdown();
                 })
                 .await
         }
@@ -107,7 +107,7 @@ pub(crate) async fn connection<R, S>(
             );
             around
                 .run(http.as_mut(), sleep.as_mut(), |http| {
-                    http.graceful_shutdown()
+                    http.graceful_shutdown();
                 })
                 .await
         }
