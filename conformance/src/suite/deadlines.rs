@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use tideway::pipeline::{Abort, End};
 use tideway::stages::TimeoutLimits;
@@ -229,12 +230,22 @@ pub fn an_answer_past_its_total_time_is_cut<R: Runtime>(h: &Harness<R>) {
         let first = stream::iter([Ok::<_, Infallible>("some".into())]);
         Body::stream(first.chain(stream::pending()))
     };
+    // In pieces so large that hyper has no room for a second one while it writes the first.
+    let heavy = || {
+        let piece = Bytes::from(vec![b'x'; 16 << 20]);
+        Body::stream(stream::iter([
+            Ok::<_, Infallible>(piece.clone()),
+            Ok(piece),
+        ]))
+    };
     let produced = Count::default();
-    let site = h
-        .site()
-        .serve(|app| flood(app.set(limits), 64 << 20, &produced).route("/stalled", get(stalled)));
+    let site = h.site().serve(|app| {
+        flood(app.set(limits), 64 << 20, &produced)
+            .route("/heavy", get(heavy))
+            .route("/stalled", get(stalled))
+    });
     // Blocked by the client, then by the handler.
-    for path in ["/flood", "/stalled"] {
+    for path in ["/flood", "/heavy", "/stalled"] {
         let mut client = Client::connect_narrow(site.addr(), 16 * 1024);
         let begun = Instant::now();
         client.send(request(path));

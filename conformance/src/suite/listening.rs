@@ -3,6 +3,8 @@
 use std::io;
 use std::net::TcpListener;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tideway::{Peer, get};
@@ -15,11 +17,10 @@ use super::gate::Count;
 
 /// A Unix socket.
 pub fn a_unix_socket_serves<R: Runtime>(h: &Harness<R>) {
-    let dir = std::env::temp_dir().join(format!("tideway-{}-{:p}", std::process::id(), h));
-    std::fs::create_dir_all(&dir).expect("a directory for the socket");
-    let path = dir.join("socket");
+    let dir = Directory::new();
+    let path = dir.0.join("socket");
     let socket = UnixListener::bind(&path).expect("a socket");
-    let site = h
+    let _site = h
         .site()
         .on_unix(socket)
         .serve(|app| app.route("/", get(|peer: Peer| format!("hello, {peer}"))));
@@ -37,8 +38,25 @@ pub fn a_unix_socket_serves<R: Runtime>(h: &Harness<R>) {
             );
         }
     }
-    drop(site);
-    let _ = std::fs::remove_dir_all(&dir);
+}
+
+/// A directory of our own, for as long as the case runs.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new() -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let (process, next) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(format!("tideway-{process}-{next}"));
+        std::fs::create_dir_all(&path).expect("a directory for the socket");
+        Self(path)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 /// A socket bound and listening before the server runs, as systemd hands over; a client is there already.
