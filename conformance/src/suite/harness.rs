@@ -120,7 +120,10 @@ impl<R: Runtime> Harness<R> {
             let _ = tell.send(task(rt).await);
         });
         match told.recv_timeout(LIMIT) {
-            Ok(value) => value,
+            Ok(value) => {
+                returns(&thread);
+                value
+            }
             Err(RecvTimeoutError::Timeout) => fail(
                 format!("the task ends within {LIMIT:?}"),
                 "it is still running",
@@ -154,5 +157,21 @@ impl<R: Runtime> Harness<R> {
         };
         let named = thread::Builder::new().name(format!("{} under test", self.name));
         named.spawn(run).expect("a thread can be started")
+    }
+}
+
+/// Waits for `block_on` to return: a runtime that hangs after its main task never stops a program.
+#[track_caller]
+fn returns(thread: &thread::JoinHandle<()>) {
+    let begun = Instant::now();
+    while !thread.is_finished() {
+        if begun.elapsed() > LIMIT {
+            fail(
+                format!("`block_on` returns within {LIMIT:?} of its task's end"),
+                "it still runs",
+                "a program on this runtime would never end",
+            );
+        }
+        thread::sleep(std::time::Duration::from_millis(1));
     }
 }

@@ -1,6 +1,6 @@
 //! Where requests come from: a connection, as the pipeline knows it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tideway_engine::{Rng, Seed};
 
@@ -13,6 +13,8 @@ use crate::request::Peer;
 pub struct Origin {
     pipeline: Arc<Pipeline>,
     peer: Peer,
+    /// The peer as text, made for the first log line of the connection.
+    peer_text: OnceLock<Box<str>>,
     entropy: Mutex<Entropy>,
 }
 
@@ -29,6 +31,7 @@ impl Origin {
         Arc::new(Self {
             pipeline,
             peer,
+            peer_text: OnceLock::new(),
             entropy: Mutex::new(Entropy::Seed(seed)),
         })
     }
@@ -43,6 +46,12 @@ impl Origin {
     #[must_use]
     pub fn peer(&self) -> &Peer {
         &self.peer
+    }
+
+    /// The peer as logs show it.
+    #[must_use]
+    pub fn peer_text(&self) -> &str {
+        self.peer_text.get_or_init(|| self.peer.to_string().into())
     }
 
     /// A stream of its own for whoever needs more than an id.

@@ -235,6 +235,12 @@ impl<'a> Cx<'a> {
         self.origin.peer()
     }
 
+    /// Who asked, as text; formatted once per connection.
+    #[must_use]
+    pub fn peer_text(&self) -> &'a str {
+        self.origin.peer_text()
+    }
+
     /// The request; only until the handler has it.
     #[must_use]
     pub fn request(&mut self) -> Option<&mut Request> {

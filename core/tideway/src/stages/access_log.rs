@@ -20,7 +20,7 @@ macro_rules! line {
             duration_us = $cx.elapsed().as_micros() as u64,
             bytes = $bytes,
             aborted = $aborted,
-            peer = %$cx.peer(),
+            peer = $cx.peer_text(),
             request_id = $cx.id().as_str(),
             cause = $cx.cause(),
         )
