@@ -25,7 +25,7 @@ use crate::{Options, Runtime, Sleep};
 const SLACK: Duration = Duration::from_millis(2);
 
 /// How much of what a peer still sends is read and forgotten before closing, in bytes.
-const DISCARD: usize = 1024 * 1024;
+const DISCARD: usize = 16 * 1024 * 1024;
 
 /// What all connections of a server share.
 pub(crate) struct Shared {
@@ -112,7 +112,8 @@ pub(crate) async fn connection<R, S>(
                 .await
         }
     };
-    around.close(ended, &origin, sleep).await;
+    let drain = shared.options.limits.drain;
+    around.close(ended, &origin, drain, sleep).await;
 }
 
 /// The state of the task around hyper.
@@ -291,7 +292,13 @@ where
     }
 
     /// What is left to do once hyper is done or cut.
-    async fn close(mut self, ended: Ended, origin: &Arc<Origin>, mut sleep: Pin<&mut R::Sleep>) {
+    async fn close(
+        mut self,
+        ended: Ended,
+        origin: &Arc<Origin>,
+        drain: Duration,
+        mut sleep: Pin<&mut R::Sleep>,
+    ) {
         let linger = match &ended {
             Ended::Http(result) => result.is_err() || self.pulse.is_closing(),
             Ended::Watch(Cut::Header) => {
@@ -311,9 +318,9 @@ where
         }
         // RFC 9112 §9.6: half-close, then read on for a while, or the reset that answers unread
         // bytes destroys the reply before the peer has read it.
-        let limit = self.rt.now().mono.plus(Duration::from_secs(1));
+        let limit = self.rt.now().mono.plus(drain);
         sleep.as_mut().reset(limit);
-        let mut scratch = vec![0; 4096];
+        let mut scratch = vec![0; 16 * 1024];
         let mut left = DISCARD;
         poll_fn(|cx| {
             self.pulse.set_now(self.rt.now());

@@ -10,6 +10,7 @@ use crate::context::Context;
 use crate::routing::{Router, Settings};
 use crate::tasks::Tasks;
 
+mod core;
 mod exchange;
 mod line;
 mod origin;

@@ -19,8 +19,9 @@ use std::time::Duration;
 
 use http::header::Entry;
 use http::{HeaderValue, Method, StatusCode, header};
-use tideway_engine::{Mono, Now, Rng, Timers};
+use tideway_engine::{Mono, Now, Timers};
 
+use super::core::Core;
 use super::line::{RequestLine, ShortPath};
 use super::{Abort, Cx, Deadline, End, Flow, Input, Origin, Phases, Slot, Stage, Step};
 use crate::arena;
@@ -40,9 +41,6 @@ const TIMER_NAMES: [&str; 5] = {
     [handler, total, body_in, body_out, "grace"]
 };
 
-/// How many stages keep their slot without an allocation.
-const INLINE_SLOTS: usize = 7;
-
 /// One request, one machine; about a kilobyte, so box it once and move the box.
 pub struct Exchange {
     origin: Arc<Origin>,
@@ -54,25 +52,6 @@ pub struct Exchange {
     entered: usize,
     /// The next stage of the running phase: counts up in `request`, down in `response`.
     cursor: usize,
-}
-
-/// What a [`Cx`] lends to a stage.
-pub(super) struct Core {
-    pub(super) line: RequestLine,
-    pub(super) request: Option<Request>,
-    pub(super) response: Option<Response>,
-    pub(super) status: Option<StatusCode>,
-    pub(super) bytes_out: u64,
-    pub(super) timers: Timers<5>,
-    pub(super) body_in_limit: Option<Duration>,
-    pub(super) body_out_limit: Option<Duration>,
-    pub(super) panicked: bool,
-    pub(super) close: bool,
-    pub(super) cause: Option<String>,
-    pub(super) rng: Option<Box<Rng>>,
-    slots: [Slot; INLINE_SLOTS],
-    more: Vec<Slot>,
-    last: Now,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -695,19 +674,6 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         self.abandon();
-    }
-}
-
-impl Core {
-    pub(super) fn slot(&mut self, stage: usize) -> &mut Slot {
-        if stage < INLINE_SLOTS {
-            return &mut self.slots[stage];
-        }
-        let index = stage - INLINE_SLOTS;
-        if self.more.len() <= index {
-            self.more.resize_with(index + 1, Slot::default);
-        }
-        &mut self.more[index]
     }
 }
 

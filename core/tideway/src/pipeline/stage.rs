@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tideway_engine::{Mono, Now, Rng, Wall};
 
-use super::exchange::Core;
+use super::core::Core;
 use crate::body::Filter;
 use crate::request::{Peer, RequestId};
 use crate::tasks::BoxFuture;
@@ -333,7 +333,8 @@ impl<'a> Cx<'a> {
     /// Sets the idle limits that body progress renews; `None` for no limit.
     pub fn set_idle_limits(&mut self, body_in: Option<Duration>, body_out: Option<Duration>) {
         self.core.body_in_limit = body_in;
-        self.core.body_out_limit = body_out;
+        // Said aloud, so that "none" also lifts the limit that a connection has by itself.
+        self.core.body_out_limit = Some(body_out.unwrap_or(Duration::MAX));
     }
 
     /// At most `bytes` may be read from the request body.
