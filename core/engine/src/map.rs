@@ -170,7 +170,9 @@ mod tests {
             }
             let mean = hashes.len() as u32 / 128;
             for n in buckets {
-                assert!((mean / 2..mean * 2).contains(&n), "{n} keys, mean {mean}");
+                // A perfect hash leaves a bucket of mean 64 below half of it once in 170 000 buckets, and
+                // a run looks at 24 000; below a quarter, once in 10^13.
+                assert!((mean / 4..mean * 2).contains(&n), "{n} keys, mean {mean}");
             }
         }
     }
