@@ -159,6 +159,10 @@ mod tests {
         assert_ne!(order(1), order(2));
     }
 
+    /// So many that chance alone keeps every bucket near its mean of 256: half of it is eight standard
+    /// deviations off. (With 8 192 keys a perfect hash failed once in twenty runs.)
+    const KEYS: u64 = 32_768;
+
     /// The map uses the low bits for the bucket and the top seven for the tag.
     fn assert_spread(hashes: &[u64]) {
         let whole: BTreeSet<_> = hashes.iter().collect();
@@ -170,9 +174,7 @@ mod tests {
             }
             let mean = hashes.len() as u32 / 128;
             for n in buckets {
-                // A perfect hash leaves a bucket of mean 64 below half of it once in 170 000 buckets, and
-                // a run looks at 24 000; below a quarter, once in 10^13.
-                assert!((mean / 4..mean * 2).contains(&n), "{n} keys, mean {mean}");
+                assert!((mean / 2..mean * 2).contains(&n), "{n} keys, mean {mean}");
             }
         }
     }
@@ -181,13 +183,13 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(32))]
 
         #[test]
-        fn counters_spread(seed: u64, step in prop::sample::select(vec![1_u64, 8, 4096, 1 << 32, 1 << 51])) {
-            assert_spread(&(0..8192_u64).map(|n| hash(seed, n.wrapping_mul(step))).collect::<Vec<_>>());
+        fn counters_spread(seed: u64, left in prop::sample::select(vec![0, 3, 12, 32, 49, 51])) {
+            assert_spread(&(0..KEYS).map(|n| hash(seed, n.rotate_left(left))).collect::<Vec<_>>());
         }
 
         #[test]
         fn paths_spread(seed: u64) {
-            assert_spread(&(0..8192).map(|n| hash(seed, format!("/room/{n}"))).collect::<Vec<_>>());
+            assert_spread(&(0..KEYS).map(|n| hash(seed, format!("/room/{n}"))).collect::<Vec<_>>());
         }
 
         #[test]
