@@ -26,7 +26,7 @@ use std::future::Future;
 
 use crate::context::Needs;
 use crate::response::IntoResponse;
-use crate::{Context, Parts, Request};
+use crate::{Context, Parts, Request, spare};
 
 mod body;
 mod extension;
@@ -170,7 +170,9 @@ impl<T: FromRequestParts> FromRequest<ViaParts> for T {
     type Rejection = T::Rejection;
 
     async fn from_request(mut request: Request, cx: &Context) -> Result<Self, T::Rejection> {
-        T::from_request_parts(&mut request.parts, cx).await
+        let value = T::from_request_parts(&mut request.parts, cx).await;
+        spare::keep(&mut request.parts.headers);
+        value
     }
 
     fn absent(request: &Request, cx: &Context) -> bool {

@@ -29,6 +29,7 @@ pub mod pipeline;
 mod request;
 pub mod response;
 pub mod routing;
+mod spare;
 pub mod stages;
 mod tasks;
 pub mod testing;

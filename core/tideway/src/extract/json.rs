@@ -8,7 +8,7 @@ use serde_json::error::Category;
 use super::query::BadField;
 use super::{FromRequest, body, media};
 use crate::response::IntoResponse;
-use crate::{Body, BodyError, Context, Problem, Request, Response};
+use crate::{Body, BodyError, Context, Problem, Request, Response, spare};
 
 /// A JSON document: as an argument the request's body, as an answer the response's.
 ///
@@ -36,11 +36,12 @@ pub struct Json<T>(pub T);
 impl<T: DeserializeOwned + Send + 'static> FromRequest for Json<T> {
     type Rejection = JsonRejection;
 
-    async fn from_request(request: Request, _: &Context) -> Result<Self, JsonRejection> {
+    async fn from_request(mut request: Request, _: &Context) -> Result<Self, JsonRejection> {
         let headers = &request.parts.headers;
         if !media::Media::of(headers).is_some_and(|media| media.is_json()) {
             return Err(JsonRejection::ContentType(media::named(headers).into()));
         }
+        spare::keep(&mut request.parts.headers);
         let bytes = body::read(request.body).await?;
         serde_json::from_slice(&bytes)
             .map(Json)
@@ -127,6 +128,7 @@ impl<T: Serialize> IntoResponse for Json<T> {
                 .into_response();
         }
         let mut response = Response::new(Body::full(bytes));
+        spare::lend(response.headers_mut());
         response.headers_mut().insert(
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/json"),

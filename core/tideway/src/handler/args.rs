@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use super::{Callable, Extract, FromRequest, FromRequestParts, IntoResponse, Needs, Request};
 use super::{Response, ViaParts};
-use crate::Context;
+use crate::{Context, spare};
 
 /// What a request that was never routed has instead of an application's services.
 static NO_SERVICES: LazyLock<Context> = LazyLock::new(Context::default);
@@ -23,7 +23,8 @@ where
 impl Extract<ViaParts> for () {
     const IMMEDIATE: bool = true;
 
-    async fn extract(_: Request) -> Result<Self, Response> {
+    async fn extract(mut request: Request) -> Result<Self, Response> {
+        spare::keep(&mut request.parts.headers);
         Ok(())
     }
 

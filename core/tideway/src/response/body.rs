@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, header};
 
 use super::IntoResponse;
-use crate::{Body, Problem, Response};
+use crate::{Body, Problem, Response, spare};
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
@@ -15,6 +15,7 @@ const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 /// A 200 with this body and `Content-Type`.
 pub(super) fn typed(kind: HeaderValue, body: Body) -> Response {
     let mut response = Response::new(body);
+    spare::lend(response.headers_mut());
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response
 }
