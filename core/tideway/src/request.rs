@@ -51,6 +51,7 @@ pub struct Parts {
 impl Request {
     /// A request as it comes from the wire; its [`Origin`] is given to the exchange. For drivers and tests.
     #[must_use]
+    #[inline]
     pub fn new(head: http::request::Parts, body: Body) -> Self {
         let http::request::Parts {
             method,

@@ -22,7 +22,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 use tideway_engine::{Mono, Now, Timers};
 
 use super::core::Core;
-use super::line::{RequestLine, ShortPath};
+use super::line::{KeptPath, RequestLine};
 use super::{Abort, Cx, Deadline, End, Flow, Input, Origin, Phases, Slot, Stage, Step};
 use crate::arena;
 use crate::body::{Body, BodyError};
@@ -70,7 +70,7 @@ impl Exchange {
     pub fn new(origin: Arc<Origin>, request: Request, now: Now) -> Box<Self> {
         let line = RequestLine {
             method: Method::GET,
-            path: ShortPath::EMPTY,
+            path: KeptPath::default(),
             version: http::Version::HTTP_11,
             route: None,
             id: crate::RequestId::NONE,

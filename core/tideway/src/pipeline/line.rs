@@ -12,7 +12,7 @@ use crate::request::RequestId;
 #[derive(Debug)]
 pub struct RequestLine {
     pub(super) method: Method,
-    pub(super) path: ShortPath,
+    pub(super) path: KeptPath,
     pub(super) version: Version,
     pub(super) route: Option<u32>,
     pub(super) id: RequestId,
@@ -29,7 +29,7 @@ impl RequestLine {
     /// The path without query; cut at [`RequestLine::MAX_PATH`] bytes.
     #[must_use]
     pub fn path(&self) -> &str {
-        self.path.as_str()
+        &self.path.0
     }
 
     /// The protocol version.
@@ -42,48 +42,20 @@ impl RequestLine {
     pub const MAX_PATH: usize = 1024;
 }
 
-/// A path, inline up to 46 bytes.
-pub(super) enum ShortPath {
-    Inline(u8, [u8; Self::INLINE]),
-    Long(Box<str>),
-}
+/// A path; its room serves the next exchange's. Text, so that logs need not check it again.
+#[derive(Debug, Default)]
+pub(super) struct KeptPath(String);
 
-impl ShortPath {
-    const INLINE: usize = 46;
-
-    pub(super) const EMPTY: Self = Self::Inline(0, [0; Self::INLINE]);
-
+impl KeptPath {
     /// Keeps `path` in place of what is kept now.
     pub(super) fn set(&mut self, path: &str) {
-        let bytes = path.as_bytes();
-        if let Self::Inline(len, inline) = self
-            && let Some(inline) = inline.get_mut(..bytes.len())
-        {
-            inline.copy_from_slice(bytes);
-            *len = bytes.len() as u8;
-        } else if bytes.len() <= Self::INLINE {
-            *self = Self::EMPTY;
-            self.set(path);
+        let end = if path.len() <= RequestLine::MAX_PATH {
+            path.len()
         } else {
-            let end = path.floor_char_boundary(RequestLine::MAX_PATH);
-            *self = Self::Long(path[..end].into());
-        }
-    }
-
-    fn as_str(&self) -> &str {
-        match self {
-            // Copied whole from a `str`; the fallback cannot be reached.
-            Self::Inline(len, bytes) => {
-                std::str::from_utf8(&bytes[..usize::from(*len)]).unwrap_or("")
-            }
-            Self::Long(path) => path,
-        }
-    }
-}
-
-impl std::fmt::Debug for ShortPath {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.as_str().fmt(f)
+            path.floor_char_boundary(RequestLine::MAX_PATH)
+        };
+        self.0.clear();
+        self.0.push_str(&path[..end]);
     }
 }
 
@@ -91,8 +63,8 @@ impl std::fmt::Debug for ShortPath {
 mod tests {
     use super::*;
 
-    fn kept(path: &str) -> ShortPath {
-        let mut kept = ShortPath::EMPTY;
+    fn kept(path: &str) -> KeptPath {
+        let mut kept = KeptPath::default();
         kept.set(path);
         kept
     }
@@ -101,17 +73,17 @@ mod tests {
     fn a_path_is_kept_whole_up_to_its_cap_and_cut_at_a_character() {
         for len in [0, 1, 45, 46, 47, 1023, 1024] {
             let path = "/".repeat(len);
-            assert_eq!(kept(&path).as_str(), path);
+            assert_eq!(kept(&path).0, path);
         }
-        assert_eq!(kept(&"ü".repeat(600)).as_str(), "ü".repeat(512));
+        assert_eq!(kept(&"ü".repeat(600)).0, "ü".repeat(512));
     }
 
     #[test]
     fn nothing_of_the_path_before_shows() {
-        let mut kept = ShortPath::EMPTY;
+        let mut kept = KeptPath::default();
         for path in ["/long/enough", "/x", "", &"/y".repeat(30), "/z"] {
             kept.set(path);
-            assert_eq!(kept.as_str(), path);
+            assert_eq!(kept.0, path);
         }
     }
 }

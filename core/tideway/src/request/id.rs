@@ -4,6 +4,11 @@ use std::sync::Arc;
 
 use tideway_engine::format_uuid;
 
+/// Aligned, since a check for UTF-8 goes by words only where words begin.
+#[derive(Clone, PartialEq, Eq)]
+#[repr(align(8))]
+struct UuidText([u8; 36]);
+
 /// A request id: a UUIDv7 made here, or a trusted proxy's own text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RequestId(Id);
@@ -11,7 +16,7 @@ pub struct RequestId(Id);
 #[derive(Clone, PartialEq, Eq)]
 enum Id {
     None,
-    Uuid([u8; 36]),
+    Uuid(UuidText),
     Text(Arc<str>),
 }
 
@@ -23,7 +28,7 @@ impl RequestId {
     pub const MAX: usize = 128;
 
     pub(crate) fn uuid(uuid: u128) -> Self {
-        Self(Id::Uuid(format_uuid(uuid)))
+        Self(Id::Uuid(UuidText(format_uuid(uuid))))
     }
 
     /// A proxy's id: 1 to [`RequestId::MAX`] visible ASCII characters without quotes, else `None`.
@@ -45,7 +50,7 @@ impl RequestId {
         match &self.0 {
             Id::None => "",
             // Always ASCII; the fallback cannot be reached.
-            Id::Uuid(text) => std::str::from_utf8(text).unwrap_or(""),
+            Id::Uuid(UuidText(text)) => std::str::from_utf8(text).unwrap_or(""),
             Id::Text(text) => text,
         }
     }
@@ -54,7 +59,7 @@ impl RequestId {
     pub(crate) fn as_bytes(&self) -> &[u8] {
         match &self.0 {
             Id::None => b"",
-            Id::Uuid(text) => text,
+            Id::Uuid(UuidText(text)) => text,
             Id::Text(text) => text.as_bytes(),
         }
     }
