@@ -10,6 +10,7 @@
 
 mod body;
 mod connection;
+mod date;
 mod executor;
 mod options;
 mod pulse;

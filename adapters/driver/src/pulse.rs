@@ -38,6 +38,8 @@ pub(crate) struct Pulse {
     body_out: AtomicU64,
     cut: AtomicU8,
     closing: AtomicBool,
+    /// The next bytes from hyper are a head that lacks `Date`.
+    undated: AtomicBool,
     /// The memory of the exchange before, for the next one.
     spare: Mutex<Option<Box<Exchange>>>,
     /// The connection's task, when streams run in tasks of their own.
@@ -60,6 +62,7 @@ impl Pulse {
             body_out: AtomicU64::new(0),
             cut: AtomicU8::new(0),
             closing: AtomicBool::new(false),
+            undated: AtomicBool::new(false),
             spare: Mutex::new(None),
             task: AtomicWaker::new(),
             parent: None,
@@ -93,6 +96,15 @@ impl Pulse {
 
     pub(crate) fn is_closing(&self) -> bool {
         self.closing.load(Relaxed)
+    }
+
+    /// Whether the wire has to put `Date` into the head that comes next.
+    pub(crate) fn is_undated(&self) -> bool {
+        self.undated.load(Relaxed)
+    }
+
+    pub(crate) fn set_undated(&self, undated: bool) {
+        self.undated.store(undated, Relaxed);
     }
 
     /// Time as read for this wake-up.

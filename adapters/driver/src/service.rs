@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
+use http_body::Body as _;
 use hyper::service::Service;
 use tideway::Request;
 use tideway::pipeline::{Exchange, Origin, Running};
@@ -44,11 +45,17 @@ impl Service<hyper::Request<hyper::body::Incoming>> for Exchanges {
         };
         let now = pulse.now();
         let (head, body) = request.into_parts();
+        // All that was written has left hyper, and no `100 Continue` will: the next byte that the wire
+        // gets is the first of this response.
+        let first = !pieces && body.is_end_stream() && !pulse.is_writing();
         let request = Request::new(head, Incoming::wrap(body, &pulse));
-        let exchange = match pulse.take_kept() {
+        let mut exchange = match pulse.take_kept() {
             Some(kept) => kept.renew(request, now),
             None => Exchange::new(self.origin.clone(), request, now),
         };
+        if first {
+            exchange.offer_date();
+        }
         pulse.begin();
         let running = Running::start(exchange, now);
         Serving {
@@ -92,6 +99,9 @@ impl Future for Serving {
         this.pulse.set_body_out(exchange.body_out_limit());
         if exchange.closes() {
             this.pulse.will_close();
+        }
+        if exchange.lacks_date() {
+            this.pulse.set_undated(true);
         }
         this.pulse.wrote();
         let guard = Guard::new(exchange, this.pulse.clone());

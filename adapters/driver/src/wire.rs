@@ -14,7 +14,7 @@ use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use tideway_engine::wire::{Cut, Watch};
 
 use crate::pulse::Pulse;
-use crate::refusal;
+use crate::{date, refusal};
 
 /// How many bytes are gathered before they must leave.
 pub(crate) const GATHER: usize = 16 * 1024;
@@ -48,6 +48,9 @@ struct Prefix {
 
 /// The HTTP/2 connection preface (RFC 9113 §3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// The status line after which `Date` is written.
+const STATUS: &[u8] = b"HTTP/1.1 200 OK\r\n";
 
 /// What the first bytes say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -215,6 +218,34 @@ impl<S: Read + Write + Unpin> State<S> {
         len
     }
 
+    /// Gathers the beginning of a head with `Date` in it, and the rest where it fits.
+    fn poll_date(
+        &mut self,
+        pulse: &Pulse,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+        len: usize,
+    ) -> Poll<io::Result<usize>> {
+        let Some((head, rest)) = parts.split_first() else {
+            return Poll::Ready(Ok(0));
+        };
+        if self.queued() + len + date::LINE > GATHER {
+            ready!(self.poll_drain(pulse, cx))?;
+        }
+        pulse.set_undated(false);
+        let Some(fields) = head.strip_prefix(STATUS) else {
+            // Not seen; a head without `Date` is better than a torn one.
+            return self.poll_gather(pulse, cx, parts);
+        };
+        self.gather(&[IoSlice::new(STATUS)], STATUS.len());
+        self.out.extend_from_slice(&date::line(pulse.now().wall));
+        if self.queued() + len > GATHER {
+            return Poll::Ready(Ok(STATUS.len()));
+        }
+        self.out.extend_from_slice(fields);
+        Poll::Ready(Ok(self.gather(rest, len)))
+    }
+
     fn poll_gather(
         &mut self,
         pulse: &Pulse,
@@ -230,6 +261,9 @@ impl<S: Read + Write + Unpin> State<S> {
             let reply = refusals.reply(status, pulse.now());
             self.out.extend_from_slice(&reply);
             return Poll::Ready(Ok(len));
+        }
+        if pulse.is_undated() {
+            return self.poll_date(pulse, cx, parts, len);
         }
         if self.queued() + len <= GATHER {
             return Poll::Ready(Ok(self.gather(parts, len)));
@@ -364,3 +398,6 @@ mod spare {
         SPARE.set(buffer);
     }
 }
+
+#[cfg(test)]
+mod tests;

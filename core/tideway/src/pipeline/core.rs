@@ -12,6 +12,16 @@ use crate::{Request, Response};
 /// How many stages keep their slot without an allocation.
 pub(super) const INLINE_SLOTS: usize = 7;
 
+/// Who writes `Date`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dated {
+    Here,
+    /// The driver offers to, where that is the plainest of heads.
+    Offered,
+    /// The driver has to.
+    ByDriver,
+}
+
 /// What a [`Cx`] lends to a stage.
 pub(super) struct Core {
     pub(super) line: RequestLine,
@@ -24,6 +34,7 @@ pub(super) struct Core {
     pub(super) body_out_limit: Option<Duration>,
     pub(super) panicked: bool,
     pub(super) close: bool,
+    pub(super) date: Dated,
     pub(super) cause: Option<String>,
     pub(super) rng: Option<Box<Rng>>,
     pub(super) slots: [Slot; INLINE_SLOTS],

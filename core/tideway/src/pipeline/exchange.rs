@@ -21,7 +21,7 @@ use http::header::Entry;
 use http::{HeaderValue, Method, StatusCode, header};
 use tideway_engine::{Mono, Now, Timers};
 
-use super::core::Core;
+use super::core::{Core, Dated};
 use super::line::{KeptPath, RequestLine};
 use super::{Abort, Cx, Deadline, End, Flow, Input, Origin, Phases, Slot, Stage, Step};
 use crate::arena;
@@ -90,6 +90,7 @@ impl Exchange {
                 body_out_limit: None,
                 panicked: false,
                 close: false,
+                date: Dated::Here,
                 cause: None,
                 rng: None,
                 slots: Default::default(),
@@ -128,6 +129,7 @@ impl Exchange {
             body_out_limit,
             panicked,
             close,
+            date,
             cause: _,
             rng: _,
             slots: _,
@@ -150,6 +152,7 @@ impl Exchange {
         *body_out_limit = None;
         *panicked = false;
         *close = false;
+        *date = Dated::Here;
         *last = now;
         *state = State::New;
         *entered = 0;
@@ -179,6 +182,18 @@ impl Exchange {
     #[must_use]
     pub fn closes(&self) -> bool {
         self.core.close
+    }
+
+    /// The driver offers to write `Date` itself, without the cost of a header map, into a head that
+    /// begins with `HTTP/1.1 200 OK`. To be said before [`Input::Start`].
+    pub fn offer_date(&mut self) {
+        self.core.date = Dated::Offered;
+    }
+
+    /// Whether the offer was taken: the response's head lacks `Date`.
+    #[must_use]
+    pub fn lacks_date(&self) -> bool {
+        self.core.date == Dated::ByDriver
     }
 
     /// Bytes of response body handed over so far.
@@ -539,8 +554,21 @@ impl Exchange {
             let body = std::mem::take(response.body_mut());
             *response.body_mut() = body.into_length_only();
         }
+        // A reason phrase of the handler's own is an extension.
+        if self.core.date == Dated::Offered
+            && status == StatusCode::OK
+            && response.version() == http::Version::HTTP_11
+            && self.core.line.version == http::Version::HTTP_11
+            && response.extensions().is_empty()
+            // By name, without a hash: most heads are short.
+            && response.headers().keys().all(|name| name != header::DATE)
+        {
+            self.core.date = Dated::ByDriver;
+        }
         let headers = response.headers_mut();
-        if let Entry::Vacant(date) = headers.entry(header::DATE) {
+        if self.core.date != Dated::ByDriver
+            && let Entry::Vacant(date) = headers.entry(header::DATE)
+        {
             date.insert(arena::date(now.wall));
         }
         if self.core.close && self.core.line.version < http::Version::HTTP_2 {

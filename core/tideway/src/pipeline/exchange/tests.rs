@@ -71,3 +71,52 @@ fn a_renewed_exchange_is_as_a_new_one_and_an_ended_one_holds_nothing() {
         );
     }
 }
+
+#[test]
+fn only_an_offer_for_the_plainest_head_leaves_the_date_to_the_driver() {
+    let own = || ([(header::DATE, "mine")], "x");
+    let app = App::bare()
+        .route("/plain", get(|| "x"))
+        .route("/own", get(own))
+        .route(
+            "/old",
+            get(|| {
+                let mut response = Response::new(Body::from("x"));
+                *response.version_mut() = http::Version::HTTP_10;
+                response
+            }),
+        );
+    let tasks = Arc::new(crate::testing::VirtualTasks::default());
+    let pipeline = app.pipeline(tasks).expect("a pipeline");
+    let now = Now::start(tideway_engine::Wall(0));
+    let mut exchange = Exchange::new(
+        Origin::new(pipeline, Peer::Other, tideway_engine::Seed([2; 32])),
+        request("GET", "/"),
+        now,
+    );
+    for (path, offered, wanted) in [
+        ("/plain", true, None),
+        ("/plain", false, Some("Thu, 01 Jan 1970 00:00:00 GMT")),
+        ("/own", true, Some("mine")),
+        ("/old", true, Some("Thu, 01 Jan 1970 00:00:00 GMT")),
+        ("/none", true, Some("Thu, 01 Jan 1970 00:00:00 GMT")),
+    ] {
+        exchange = exchange.renew(request("GET", path), now);
+        if offered {
+            exchange.offer_date();
+        }
+        let mut running = Running::start(exchange, now);
+        let Poll::Ready(response) = running.poll(now, &mut Context::from_waker(Waker::noop()))
+        else {
+            panic!("nothing waits");
+        };
+        exchange = running.into_exchange();
+        let date = response.headers().get(header::DATE);
+        assert_eq!(
+            date.map(HeaderValue::as_bytes),
+            wanted.map(str::as_bytes),
+            "{path}"
+        );
+        assert_eq!(exchange.lacks_date(), wanted.is_none(), "{path}");
+    }
+}
