@@ -57,8 +57,9 @@ fn well_formed(host: &HeaderValue) -> bool {
             None => return false,
         },
         _ => {
-            let end = host.iter().position(|&b| b == b':').unwrap_or(host.len());
-            host.split_at(end)
+            // One pass: it ends at the port, or at what is no part of a name.
+            let named = host.iter().take_while(|&&b| NAMED[usize::from(b)]).count();
+            host.split_at(named)
         }
     };
     let port_fits = match port {
@@ -67,7 +68,7 @@ fn well_formed(host: &HeaderValue) -> bool {
         _ => false,
     };
     let nameless = name.is_empty() && !port.is_empty();
-    port_fits && name.iter().all(|&b| NAMED[usize::from(b)]) && !nameless
+    port_fits && !nameless
 }
 
 /// What a name is made of: unreserved / pct-encoded / sub-delims.
