@@ -204,9 +204,6 @@ where
                 if let Poll::Ready(result) = http.as_mut().poll(cx) {
                     return Poll::Ready(Ended::Http(result));
                 }
-                if let Poll::Ready(Err(_)) = self.wire.poll_drain(cx) {
-                    return Poll::Ready(Ended::Io);
-                }
                 match self.tend(sleep.as_mut(), cx) {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(Some(ended)) => return Poll::Ready(ended),
@@ -235,10 +232,14 @@ where
         }
     }
 
-    /// Tells the watch what happened and minds the timer. `Ready(None)`: the timer fired, look again.
+    /// Drains the wire, tells the watch what happened and minds the timer. `Ready(None)`: the timer
+    /// fired, look again.
     fn tend(&mut self, mut sleep: Pin<&mut R::Sleep>, cx: &mut Context<'_>) -> Poll<Option<Ended>> {
         let now = self.pulse.now().mono;
         let mut wire = self.wire.state();
+        if let Poll::Ready(Err(_)) = wire.poll_drain(&self.pulse, cx) {
+            return Poll::Ready(Some(Ended::Io));
+        }
         let watch = &mut wire.watch;
         let (begun, ended) = self.pulse.exchanges();
         if begun != self.begun {

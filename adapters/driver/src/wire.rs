@@ -130,11 +130,6 @@ impl<S: Read + Write + Unpin> Wire<S> {
         }
     }
 
-    /// Writes what was gathered. `Pending`: the peer takes no more for now.
-    pub(crate) fn poll_drain(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.state().poll_drain(&self.pulse, cx)
-    }
-
     /// Writes what is left, then says that no more follows.
     pub(crate) fn poll_close(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state();
@@ -175,7 +170,12 @@ impl<S: Read + Write + Unpin> State<S> {
         self.out.len() - self.sent
     }
 
-    fn poll_drain(&mut self, pulse: &Pulse, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Writes what was gathered. `Pending`: the peer takes no more for now.
+    pub(crate) fn poll_drain(
+        &mut self,
+        pulse: &Pulse,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
         if self.out.is_empty() {
             return Poll::Ready(Ok(()));
         }

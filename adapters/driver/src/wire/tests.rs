@@ -84,7 +84,7 @@ fn write(wire: &mut Wire<Peer>, parts: &[&[u8]]) -> usize {
 
 fn taken(wire: &Wire<Peer>) -> Vec<u8> {
     let mut cx = Context::from_waker(std::task::Waker::noop());
-    assert!(wire.poll_drain(&mut cx).is_ready());
+    assert!(wire.state().poll_drain(&wire.pulse, &mut cx).is_ready());
     std::mem::take(&mut wire.state().stream.took)
 }
 
