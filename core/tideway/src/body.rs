@@ -169,6 +169,7 @@ impl HttpBody for Body {
     type Data = Bytes;
     type Error = BodyError;
 
+    #[inline]
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -207,6 +208,7 @@ impl HttpBody for Body {
         }
     }
 
+    #[inline]
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Empty | Kind::Length(_) => true,

@@ -12,6 +12,7 @@ use crate::tasks::Tasks;
 
 mod core;
 mod exchange;
+mod head;
 mod line;
 mod origin;
 mod refusal;

@@ -17,14 +17,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::header::Entry;
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{Method, StatusCode};
 use tideway_engine::{Mono, Now, Timers};
 
 use super::core::{Core, Dated};
+use super::head;
 use super::line::{KeptPath, RequestLine};
 use super::{Abort, Cx, Deadline, End, Flow, Input, Origin, Phases, Slot, Stage, Step};
-use crate::arena;
 use crate::body::{Body, BodyError};
 use crate::error::{Panicked, Problem, Unstamped, caught};
 use crate::routing::{Endpoint, Params, Reply};
@@ -448,13 +447,13 @@ impl Exchange {
     }
 
     /// A response enters the `response` phase.
-    #[inline]
+    #[inline(always)]
     fn respond(&mut self, now: Now, response: Response) -> Step {
         self.accept(response);
         self.run_response(now)
     }
 
-    #[inline]
+    #[inline(always)]
     fn accept(&mut self, response: Response) {
         self.state = State::Response;
         // The handler's deadline stays until the head is out, so that no stage asks for ever.
@@ -503,7 +502,7 @@ impl Exchange {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn replace(&mut self, mut response: Response) {
         if !response.extensions().is_empty() {
             self.stamp(&mut response);
@@ -528,52 +527,14 @@ impl Exchange {
 
     /// The head is final: what HTTP itself demands, then out.
     fn send(&mut self, now: Now) -> Step {
-        let Some(response) = &mut self.core.response else {
+        let Some(response) = &self.core.response else {
             return Step::Wait;
         };
         self.state = State::Sending;
+        self.core.status = Some(response.status());
         self.core.timers.clear(GRACE_TIMER);
         self.core.timers.clear(Deadline::Handler as usize);
-        let status = response.status();
-        self.core.status = Some(status);
-        if status == StatusCode::NOT_MODIFIED
-            || status == StatusCode::NO_CONTENT
-            || status.is_informational()
-        {
-            // Before HEAD: such a head never says how long its missing content is (RFC 9110 §8.6).
-            *response.body_mut() = Body::empty();
-        } else if self.core.line.method == Method::HEAD {
-            // RFC 9110 §9.3.2: the same head as for GET, and no content.
-            if let Some(len) = response.body().exact_len()
-                && !response.headers().contains_key(header::CONTENT_LENGTH)
-            {
-                response
-                    .headers_mut()
-                    .insert(header::CONTENT_LENGTH, arena::number(len));
-            }
-            let body = std::mem::take(response.body_mut());
-            *response.body_mut() = body.into_length_only();
-        }
-        // A reason phrase of the handler's own is an extension.
-        if self.core.date == Dated::Offered
-            && status == StatusCode::OK
-            && response.version() == http::Version::HTTP_11
-            && self.core.line.version == http::Version::HTTP_11
-            && response.extensions().is_empty()
-            // By name, without a hash: most heads are short.
-            && response.headers().keys().all(|name| name != header::DATE)
-        {
-            self.core.date = Dated::ByDriver;
-        }
-        let headers = response.headers_mut();
-        if self.core.date != Dated::ByDriver
-            && let Entry::Vacant(date) = headers.entry(header::DATE)
-        {
-            date.insert(arena::date(now.wall));
-        }
-        if self.core.close && self.core.line.version < http::Version::HTTP_2 {
-            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-        }
+        head::finish(&mut self.core, now.wall);
         Step::Respond
     }
 

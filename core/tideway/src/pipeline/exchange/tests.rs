@@ -3,6 +3,8 @@
 use std::sync::Weak;
 use std::task::Waker;
 
+use http::{HeaderValue, header};
+
 use super::*;
 use crate::fixture::request;
 use crate::pipeline::Running;
