@@ -9,6 +9,7 @@
 //! that hyper does not poll because the peer takes nothing.
 
 mod body;
+pub mod clock;
 mod connection;
 mod executor;
 mod options;

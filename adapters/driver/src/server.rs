@@ -60,7 +60,7 @@ impl<R: Runtime> Server<R> {
 
     /// Serves on a socket that is already bound.
     pub async fn on(self, bound: Bound) -> io::Result<Report> {
-        let listener = self.rt.listen(bound)?;
+        let listener = self.rt.listen(bound.nonblocking()?)?;
         if let Some(ready) = self.ready {
             ready(listener.local()?);
         }

@@ -8,7 +8,6 @@
 //! }
 //! ```
 
-mod clock;
 mod listener;
 mod runtime;
 mod sleep;

@@ -90,8 +90,8 @@ pub struct Socket {
 }
 
 impl Socket {
+    /// `fd` must not block.
     pub(super) fn new(rt: &Own, fd: OwnedFd) -> io::Result<Self> {
-        rustix::io::ioctl_fionbio(&fd, true)?;
         // Fails on a Unix socket, which has no Nagle to turn off.
         let _ = sockopt::set_tcp_nodelay(&fd, true);
         let (id, ready) = rt.watch(fd.as_fd())?;
