@@ -25,6 +25,7 @@ pub mod extract;
 #[cfg(test)]
 mod fixture;
 pub mod handler;
+pub mod jobs;
 pub mod pipeline;
 mod request;
 pub mod response;
