@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::record::{Job, State};
+use super::record::{Record, State};
 use super::step::{Fence, Kind, Outcome};
 use super::{Id, Name, NewJob, Owner, Start};
 use crate::time::Wall;
@@ -59,7 +59,7 @@ pub struct ClaimReq {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Claimed {
     /// Running, under the asked lease, with their new tokens; in lane order, each lane by `run_at`, then id.
-    pub jobs: Vec<Job>,
+    pub jobs: Vec<Record>,
     /// When the earliest job of these lanes that was not claimed falls due; `None` if there is none
     /// that time alone will make due. In the past if more could have been claimed.
     pub next_due: Option<Wall>,
@@ -173,7 +173,7 @@ pub struct Filter {
 impl Filter {
     /// Whether `job` is one of them.
     #[must_use]
-    pub fn matches(&self, job: &Job) -> bool {
+    pub fn matches(&self, job: &Record) -> bool {
         let spec = &job.spec;
         self.queue.as_ref().is_none_or(|queue| *queue == spec.queue)
             && self.kind.as_ref().is_none_or(|kind| *kind == spec.kind)

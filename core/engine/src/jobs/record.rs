@@ -14,7 +14,7 @@ use crate::time::Wall;
 /// One record. Scheduled, ready and retrying are no states: they follow from `run_at` and `attempt`, so
 /// there is no promotion between two lists in which a job could be lost.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Job {
+pub struct Record {
     /// What was enqueued.
     pub spec: Arc<Spec>,
     /// What the handler is given; dropped at success.
@@ -61,7 +61,7 @@ pub struct Job {
     pub moved: bool,
     /// What it still waits for.
     pub waits: Vec<Id>,
-    /// Its last failures, oldest first; at most [`Job::MAX_ERRORS`].
+    /// Its last failures, oldest first; at most [`Record::MAX_ERRORS`].
     pub errors: Vec<Failure>,
     /// The handler's checkpoint; survives retries.
     pub progress: Bytes,
@@ -75,7 +75,7 @@ pub struct Job {
     pub ended_at: Option<Wall>,
 }
 
-impl Job {
+impl Record {
     /// The most failures kept.
     pub const MAX_ERRORS: usize = 8;
 

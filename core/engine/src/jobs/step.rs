@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::record::{Failure, Job, Reason, State};
+use super::record::{Failure, Reason, Record, State};
 use super::spec::later;
 use super::{Id, Owner, Start};
 use crate::table::transitions;
@@ -120,7 +120,7 @@ pub enum Outcome {
     Released {
         /// From the store's now.
         after: Duration,
-        /// Because the worker does not know the kind: counts in [`Job::returns`].
+        /// Because the worker does not know the kind: counts in [`Record::returns`].
         unknown: bool,
     },
     /// Its worker ends and cannot prove that the handler did.
@@ -208,7 +208,7 @@ pub enum Refused {
 /// # Errors
 ///
 /// [`Refused`]; the record is then unchanged.
-pub fn step(job: &mut Job, event: &Event<'_>, now: Wall) -> Result<Kind, Refused> {
+pub fn step(job: &mut Record, event: &Event<'_>, now: Wall) -> Result<Kind, Refused> {
     if let Event::Beat { fence, .. } | Event::Settle { fence, .. } = event {
         check(job, *fence)?;
     }
@@ -239,7 +239,7 @@ pub fn step(job: &mut Job, event: &Event<'_>, now: Wall) -> Result<Kind, Refused
 }
 
 /// Whether `fence` is the job's current lease.
-fn check(job: &Job, fence: Fence) -> Result<(), Refused> {
+fn check(job: &Record, fence: Fence) -> Result<(), Refused> {
     if job.token != fence.token || job.owner != Some(fence.owner) {
         return Err(Refused::Fenced);
     }
@@ -249,7 +249,7 @@ fn check(job: &Job, fence: Fence) -> Result<(), Refused> {
     }
 }
 
-fn kind(job: &Job, event: &Event<'_>) -> Kind {
+fn kind(job: &Record, event: &Event<'_>) -> Kind {
     let outcome = match event {
         Event::Settle { outcome, .. } => *outcome,
         Event::Ready => return Kind::Ready,
@@ -289,7 +289,7 @@ fn kind(job: &Job, event: &Event<'_>) -> Kind {
     }
 }
 
-impl Job {
+impl Record {
     /// Its strikes if it got one more.
     fn struck(&self) -> u32 {
         let before = if self.moved { 0 } else { self.strikes };
@@ -297,7 +297,7 @@ impl Job {
     }
 }
 
-fn apply(job: &mut Job, event: &Event<'_>, kind: Kind, now: Wall) {
+fn apply(job: &mut Record, event: &Event<'_>, kind: Kind, now: Wall) {
     match event {
         Event::Ready => job.waits.clear(),
         Event::Claim { owner, seq, lease } => {
@@ -349,7 +349,7 @@ fn apply(job: &mut Job, event: &Event<'_>, kind: Kind, now: Wall) {
 }
 
 /// A new checkpoint; the same bytes again are no progress.
-fn keep(job: &mut Job, progress: Option<&Bytes>) {
+fn keep(job: &mut Record, progress: Option<&Bytes>) {
     if let Some(progress) = progress
         && job.progress != *progress
     {
@@ -358,7 +358,7 @@ fn keep(job: &mut Job, progress: Option<&Bytes>) {
     }
 }
 
-fn settle(job: &mut Job, outcome: &Outcome, kind: Kind, now: Wall) {
+fn settle(job: &mut Record, outcome: &Outcome, kind: Kind, now: Wall) {
     // An abandoned job is settled only when its lease runs out.
     if kind != Kind::Abandon {
         job.settled = Some(kind);
@@ -419,13 +419,13 @@ fn settle(job: &mut Job, outcome: &Outcome, kind: Kind, now: Wall) {
     }
 }
 
-fn refund(job: &mut Job, now: Wall, after: Duration) {
+fn refund(job: &mut Record, now: Wall, after: Duration) {
     job.attempt = job.attempt.saturating_sub(1);
     job.run_at = later(now, after);
 }
 
-fn record(job: &mut Job, failure: &Failure, now: Wall) {
-    if job.errors.len() >= Job::MAX_ERRORS {
+fn record(job: &mut Record, failure: &Failure, now: Wall) {
+    if job.errors.len() >= Record::MAX_ERRORS {
         job.errors.remove(0);
     }
     job.errors.push(Failure {

@@ -11,7 +11,7 @@ use super::*;
 use crate::rng::{Rng, Seed};
 use crate::time::Wall;
 
-fn job() -> Job {
+fn job() -> Record {
     let mut ids = Ids::new(Rng::new(&Seed::from_u64(1)));
     let queue = Name::new("mail").unwrap();
     let new = NewJob {
@@ -34,10 +34,10 @@ fn job() -> Job {
         payload: Bytes::from_static(b"{}"),
         start: Start::Now,
     };
-    Job::accepted(&new, Vec::new(), Wall(0))
+    Record::accepted(&new, Vec::new(), Wall(0))
 }
 
-fn fence(job: &Job) -> Fence {
+fn fence(job: &Record) -> Fence {
     Fence {
         token: job.token,
         owner: job.owner.unwrap_or(Owner(0)),
@@ -46,7 +46,7 @@ fn fence(job: &Job) -> Fence {
 
 const LEASE: Duration = Duration::from_secs(2);
 
-fn claim(job: &mut Job, owner: u128, now: Wall) -> Result<Kind, Refused> {
+fn claim(job: &mut Record, owner: u128, now: Wall) -> Result<Kind, Refused> {
     let owner = Owner(owner);
     step(
         job,
@@ -59,7 +59,7 @@ fn claim(job: &mut Job, owner: u128, now: Wall) -> Result<Kind, Refused> {
     )
 }
 
-fn settle(job: &mut Job, outcome: &Outcome, now: Wall) -> Result<Kind, Refused> {
+fn settle(job: &mut Record, outcome: &Outcome, now: Wall) -> Result<Kind, Refused> {
     let fence = fence(job);
     step(
         job,
@@ -292,7 +292,7 @@ proptest! {
                     }
                 }
             }
-            prop_assert!(job.errors.len() <= Job::MAX_ERRORS);
+            prop_assert!(job.errors.len() <= Record::MAX_ERRORS);
             prop_assert_eq!(job.state.ended(), job.ended_at.is_some());
             prop_assert!(job.strikes <= u32::from(job.spec.strikes));
             prop_assert_eq!(job.reason.is_some(), matches!(job.state, State::Dead | State::Cancelled));

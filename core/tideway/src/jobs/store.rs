@@ -12,7 +12,7 @@ use tideway_engine::jobs::call::{
     AuditReport, Beat, Beaten, Caps, ClaimReq, Claimed, Control, ControlOut, CronCas, CronOut,
     Cursor, Enqueued, Expired, Filter, Page, Settle, Settled, Stats, Wake,
 };
-use tideway_engine::jobs::{Id, Job, Name, NewJob, Owner};
+use tideway_engine::jobs::{Id, Name, NewJob, Owner, Record};
 
 use crate::BoxFuture;
 
@@ -83,7 +83,7 @@ pub trait JobStore: Send + Sync + 'static {
         filter: &Filter,
         after: &Cursor,
         limit: u32,
-    ) -> impl Future<Output = Result<Page<Job>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Page<Record>, StoreError>> + Send;
 
     /// Forgets at most `limit` jobs whose retention is over and ends pending ones that have expired; how many
     /// there were.
@@ -93,8 +93,10 @@ pub trait JobStore: Send + Sync + 'static {
     fn stats(&self) -> impl Future<Output = Result<Stats, StoreError>> + Send;
 
     /// The records of `ids`, in order; `None` for one there is not.
-    fn jobs(&self, ids: &[Id])
-    -> impl Future<Output = Result<Vec<Option<Job>>, StoreError>> + Send;
+    fn jobs(
+        &self,
+        ids: &[Id],
+    ) -> impl Future<Output = Result<Vec<Option<Record>>, StoreError>> + Send;
 
     /// Checks its own structure: every index agrees with the records. For tests and operators; may be
     /// slow.
@@ -192,9 +194,9 @@ erase! {
     cron_cas(cas: ref(CronCas)) -> CronOut;
     cron_cell(key: ref(Name)) -> CronOut;
     control(control: ref(Control)) -> ControlOut;
-    list(filter: ref(Filter), after: ref(Cursor), limit: val(u32)) -> Page<Job>;
+    list(filter: ref(Filter), after: ref(Cursor), limit: val(u32)) -> Page<Record>;
     prune(limit: val(u32)) -> u64;
     stats() -> Stats;
-    jobs(ids: ref([Id])) -> Vec<Option<Job>>;
+    jobs(ids: ref([Id])) -> Vec<Option<Record>>;
     audit() -> AuditReport;
 }

@@ -1,0 +1,1 @@
+//! The job store in memory: the executable specification that every other store is compared with.
