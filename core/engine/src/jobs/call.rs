@@ -261,17 +261,17 @@ pub enum Left {
     UniqueHit(Id),
 }
 
-/// Moves a cron entry to its next slot and enqueues what falls due with it, atomically, if the cell is as
-/// `prev` says.
+/// Moves a cron cell and enqueues what falls due with it, atomically, if the cell's slot is still `prev` and
+/// its `rev` is not higher than that of `next`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CronCas {
     /// The entry.
     pub key: Name,
-    /// The cell as last seen; `None` if there was none.
-    pub prev: Option<super::cron::Cell>,
+    /// The cell's slot as last seen; `None` if there was no cell.
+    pub prev: Option<Wall>,
     /// The cell as it shall be.
     pub next: super::cron::Cell,
-    /// What falls due.
+    /// What falls due; enqueued as by `enqueue`, a unique conflict is no error.
     pub jobs: Vec<NewJob>,
 }
 

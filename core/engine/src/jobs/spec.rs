@@ -24,7 +24,7 @@ pub struct Spec {
     pub queue: Name,
     /// What to run.
     pub kind: Name,
-    /// Its priority within the queue: 0 first, at most 254.
+    /// Its priority within the queue: 0 first, less than [`Spec::BANDS`].
     #[serde(default)]
     pub band: u8,
     /// When to try again, and how often.
@@ -213,7 +213,7 @@ impl NewJob {
                 max: max_payload,
             });
         }
-        if spec.band == SUSPECT {
+        if spec.band >= Spec::BANDS {
             return Err(InvalidJob::Band);
         }
         if spec.strikes == 0 {
@@ -253,6 +253,8 @@ impl NewJob {
 }
 
 impl Spec {
+    /// How many bands a queue has.
+    pub const BANDS: u8 = 8;
     /// The most jobs one job may wait for.
     pub const MAX_WAITS: usize = 100;
     /// The most headers.
@@ -275,8 +277,8 @@ pub enum InvalidJob {
         /// The configured cap in bytes.
         max: usize,
     },
-    /// Band 255 is the store's own.
-    #[error("band 255 is reserved for jobs that crashed: use 0 to 254")]
+    /// There is no such band.
+    #[error("there is no such band: use 0 (first) to {last}", last = Spec::BANDS - 1)]
     Band,
     /// No strike allowed means it could never start.
     #[error("strikes is 0: allow at least 1")]
