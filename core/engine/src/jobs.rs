@@ -8,6 +8,7 @@ pub mod call;
 pub mod cron;
 mod id;
 mod name;
+pub mod pool;
 mod record;
 pub mod retry;
 mod spec;

@@ -18,7 +18,7 @@ pub struct PoolConfig {
     /// dead sooner and costs more calls.
     pub lease: Duration,
     /// How long it sleeps between looks when nothing tells it to look; default 3 s.
-    pub poll: Duration,
+    pub look: Duration,
     /// The most bytes of payload one claim brings; default 8 MiB.
     pub max_bytes: usize,
     /// The most items of one call; the smaller of this and the store's cap. Default 1000.
@@ -43,7 +43,7 @@ impl Default for PoolConfig {
             }],
             order: Order::Fair,
             lease: Duration::from_secs(30),
-            poll: Duration::from_secs(3),
+            look: Duration::from_secs(3),
             max_bytes: 8 << 20,
             max_batch: 1000,
             soft: Duration::from_secs(20),
@@ -99,9 +99,9 @@ pub enum ConfigError {
     /// A lease too short to beat in time.
     #[error("the lease must be at least 100ms: beats come at a third of it")]
     Lease,
-    /// A poll that would spin.
-    #[error("poll must be at least 10ms")]
-    Poll,
+    /// A pause that would spin.
+    #[error("look must be at least 10ms")]
+    Look,
     /// The deadlines of a stop are in the wrong order.
     #[error("hard must not be less than soft: both count from the begin of the stop")]
     Stop,
@@ -123,9 +123,12 @@ impl PoolConfig {
         let wrong = [
             (self.slots == 0, ConfigError::Slots),
             (self.queues.is_empty(), ConfigError::Queues),
-            (self.queues.len() > Self::MAX_QUEUES, ConfigError::TooManyQueues),
+            (
+                self.queues.len() > Self::MAX_QUEUES,
+                ConfigError::TooManyQueues,
+            ),
             (self.lease < Duration::from_millis(100), ConfigError::Lease),
-            (self.poll < Duration::from_millis(10), ConfigError::Poll),
+            (self.look < Duration::from_millis(10), ConfigError::Look),
             (self.hard < self.soft, ConfigError::Stop),
             (self.max_batch == 0, ConfigError::Batch),
         ];

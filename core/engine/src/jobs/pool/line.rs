@@ -63,7 +63,9 @@ impl<R> Line<R> {
     /// The store did not answer. Returns the wait, or `None` if nothing was in flight.
     pub(super) fn failed(&mut self, now: Mono, rng: &mut Rng) -> Option<Duration> {
         self.request.as_ref()?;
-        let longest = FIRST.saturating_mul(1 << self.failures.min(10)).min(LONGEST);
+        let longest = FIRST
+            .saturating_mul(1 << self.failures.min(10))
+            .min(LONGEST);
         self.failures = self.failures.saturating_add(1);
         // Half of it random: a fleet that lost its store does not come back at once.
         let half = longest.as_millis() as u64 / 2;
