@@ -23,6 +23,8 @@ mod stop;
 mod tasks;
 mod wire;
 
+/// The traits of a [`Runtime::Stream`].
+pub use hyper::rt;
 pub use options::{Config, ConfigError, Listen, Options, config};
 pub use runtime::{Bound, Listener, Runtime, Sleep};
 pub use serve::{Report, serve};

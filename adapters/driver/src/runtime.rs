@@ -11,7 +11,7 @@ use tideway::{Mono, Now, Peer, Seed};
 ///
 /// Cheap to clone. Signals are not here: they belong to an adapter's `run`.
 pub trait Runtime: Clone + Send + Sync + 'static {
-    /// A connected byte stream; `is_write_vectored` only if the inner type really has it.
+    /// A connected byte stream by the traits of [`rt`](crate::rt); `is_write_vectored` only if the inner type really has it.
     type Stream: Read + Write + Send + Unpin + 'static;
     /// A bound socket.
     type Listener: Listener<Stream = Self::Stream>;

@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::io;
-use std::net::ToSocketAddrs as _;
 
 use tideway::{App, Peer};
 
@@ -51,10 +50,13 @@ impl<R: Runtime> Server<R> {
         self
     }
 
-    /// Serves on a TCP `host:port` (the name may resolve to several addresses; the first that binds is
-    /// taken), or on `unix:PATH`.
+    /// Serves on whatever [`Listen`] reads: a TCP address or name with a port, `unix:PATH` or `fd:N`.
+    /// Bound at once, on this thread.
     pub fn bind(self, addr: &str) -> impl Future<Output = io::Result<Report>> + use<R> {
-        let bound = bind(addr);
+        let listen = addr
+            .parse::<Listen>()
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error));
+        let bound = listen.and_then(|listen| listen.bind());
         async move { self.on(bound?).await }
     }
 
@@ -66,21 +68,4 @@ impl<R: Runtime> Server<R> {
         }
         serve(self.rt, self.app, listener, self.options, self.stop).await
     }
-}
-
-fn bind(addr: &str) -> io::Result<Bound> {
-    if let Ok(listen) = addr.parse::<Listen>() {
-        return listen.bind();
-    }
-    let wrong = |error: io::Error| {
-        io::Error::new(error.kind(), format!("cannot listen on {addr}: {error}"))
-    };
-    let mut last = io::Error::new(io::ErrorKind::AddrNotAvailable, "the name has no address");
-    for addr in addr.to_socket_addrs().map_err(wrong)? {
-        match Listen::Tcp(addr).bind() {
-            Ok(bound) => return Ok(bound),
-            Err(error) => last = error,
-        }
-    }
-    Err(wrong(last))
 }

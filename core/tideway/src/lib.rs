@@ -46,4 +46,4 @@ pub use tasks::{BoxFuture, Clock, Tasks};
 
 pub use bytes;
 pub use http;
-pub use tideway_engine::{Chunks, Mono, Now, Rng, Seed, Wall};
+pub use tideway_engine::{Chunks, Mono, Now, Rng, Seed, Wall, rfc3339};

@@ -10,11 +10,11 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use hyper::rt::{Read, ReadBufCursor, Write};
 use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, Shutdown, SocketFlags, sockopt};
 use tideway::Peer;
+use tideway_driver::rt::{Read, ReadBufCursor, Write};
 use tideway_driver::{Bound, Listener};
 
 use super::{Own, locked};
