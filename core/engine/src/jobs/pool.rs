@@ -2,7 +2,7 @@
 //! machine; it never waits, stores or runs a handler.
 //!
 //! - **Inputs**: [`Pool::input`] with the time: answers of the store, ends of handlers, hints, the clock alone.
-//! - **Outputs**: [`Pool::poll`] until it returns `None`, after every input. Calls to the store are
+//! - **Outputs**: [`Pool::poll`] until it returns `None`, after one input or several. Calls to the store are
 //!   carried out and answered by an input each; at most one of a kind is in flight, and one that fails
 //!   is sent again the same.
 //! - **Questions**: [`Pool::poll_timeout`]: when it wants the clock, and what for.
@@ -81,6 +81,8 @@ pub struct Pool {
     next_prune: Mono,
     cron: Crontab,
     out: VecDeque<Output>,
+    /// There was input since the last advance.
+    fresh: bool,
     report: PoolReport,
 }
 
@@ -147,6 +149,7 @@ impl Pool {
             prune: Line::new(),
             next_prune: now.plus(PRUNE / 4),
             out: VecDeque::new(),
+            fresh: true,
             report: PoolReport::default(),
         })
     }
@@ -169,7 +172,7 @@ impl Pool {
         self.busy
     }
 
-    /// Takes an event at `now`; then [`Pool::poll`] until it is `None`. An answer nothing waits for is
+    /// Takes an event at `now`; [`Pool::poll`] then says what follows. An answer nothing waits for is
     /// ignored: it is a repeat.
     pub fn input(&mut self, now: Mono, input: Input) {
         self.now = self.now.max(now);
@@ -209,11 +212,16 @@ impl Pool {
             Input::Stop => self.stop(),
             Input::Force => self.force(),
         }
-        self.advance();
+        self.fresh = true;
     }
 
-    /// The next thing to do, or `None` when all is done for now.
+    /// The next thing to do, or `None` when all is done for now. Several inputs before it are taken
+    /// together: what ended meanwhile is settled in one call.
     pub fn poll(&mut self) -> Option<Output> {
+        if self.out.is_empty() && self.fresh {
+            self.fresh = false;
+            self.advance();
+        }
         self.out.pop_front()
     }
 
