@@ -8,7 +8,7 @@ use std::task::Poll;
 use async_signal::{Signal, Signals};
 use futures_core::Stream;
 use tideway::{App, Peer};
-use tideway_driver::{Config, Runtime, Server, Stop, config};
+use tideway_driver::{Config, Report, Runtime, Server, Stop, config};
 
 /// Serves `app` until SIGTERM or SIGINT; the body of an adapter's `run`.
 ///
@@ -17,7 +17,8 @@ use tideway_driver::{Config, Runtime, Server, Stop, config};
 ///
 /// # Errors
 ///
-/// A wrong setting, an address that cannot be bound, or signals that cannot be watched.
+/// A wrong setting, an address that cannot be bound, signals that cannot be watched, or a stop that
+/// had to cut requests ([`Report::into_result`]).
 pub async fn run(rt: impl Runtime, app: App) -> io::Result<()> {
     let config = config(|name| std::env::var(name).ok())?;
     let ready = |at| tracing::info!(target: "tideway", %at, "listening");
@@ -28,7 +29,7 @@ pub async fn run(rt: impl Runtime, app: App) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// An address that cannot be bound, or signals that cannot be watched.
+/// As [`run`], the settings apart.
 pub async fn run_with(
     rt: impl Runtime,
     app: App,
@@ -46,7 +47,8 @@ pub async fn run_with(
             tracing::info!(target: "tideway", ?signal, "asked to stop");
             stop.stop();
         }
-        served.as_mut().poll(cx).map_ok(drop)
+        served.as_mut().poll(cx)
     })
     .await
+    .and_then(Report::into_result)
 }

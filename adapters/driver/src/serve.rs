@@ -27,6 +27,28 @@ pub struct Report {
     pub cut: usize,
 }
 
+impl Report {
+    /// What a program's `main` returns: an exit status of 0 says that nothing was cut.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::Interrupted`] if the stop was forced, by its deadline or by a second stop, and
+    /// connections were cut.
+    pub fn into_result(self) -> io::Result<()> {
+        match self.cut {
+            0 => Ok(()),
+            cut => Err(io::Error::new(
+                io::ErrorKind::Interrupted,
+                format!(
+                    "the stop was forced: {cut} of {} connections were busy and were cut; a longer \
+                     TIDEWAY_DRAIN lets them end",
+                    self.accepted
+                ),
+            )),
+        }
+    }
+}
+
 /// Serves `app` on `on` until `stop`.
 ///
 /// A stop is: readiness false, [`Options::lame_duck`] more of accepting, no accept, connections drain to
@@ -104,6 +126,13 @@ pub async fn serve<R: Runtime, L: Listener>(
     let (limit, forced) = (pin!(limit), pin!(stop.reached(Phase::Forced)));
     if let Either::Right(_) = select(pin!(live.below(1)), select(limit, forced)).await {
         report.cut = live.count.load(Ordering::Acquire);
+        let again = stop.phase() == Phase::Forced;
+        let cause = if again {
+            "asked again"
+        } else {
+            "drain deadline"
+        };
+        tracing::warn!(target: "tideway", cause, cut = report.cut, ?drain, "stop forced");
         shared.stop.force();
         // Cut connections end at their next poll; the bound is for one whose handler blocks its thread.
         let bound = rt.sleep_until(rt.now().mono.plus(Duration::from_secs(1)));

@@ -16,7 +16,7 @@ mod stream;
 use std::io;
 
 use tideway::{App, Peer};
-use tideway_driver::{Config, Server, Stop, config};
+use tideway_driver::{Config, Report, Server, Stop, config};
 use tokio::signal::unix::{SignalKind, signal};
 
 pub use listener::TokioListener;
@@ -32,7 +32,8 @@ pub use stream::TokioStream;
 ///
 /// # Errors
 ///
-/// A wrong setting, an address that cannot be bound, or a runtime that cannot start.
+/// A wrong setting, an address that cannot be bound, a runtime that cannot start, or a stop that had
+/// to cut requests ([`Report::into_result`]).
 pub fn run(app: App) -> io::Result<()> {
     let config = config(|name| std::env::var(name).ok())?;
     let ready = |at| tracing::info!(target: "tideway", %at, "listening");
@@ -44,7 +45,7 @@ pub fn run(app: App) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// An address that cannot be bound, or a runtime that cannot start.
+/// As [`run`], the settings apart.
 pub fn run_with(
     app: App,
     config: Config,
@@ -61,7 +62,7 @@ pub fn run_with(
         server.on_ready(ready).on(on).await
     });
     runtime.shutdown_background();
-    served.map(drop)
+    served.and_then(Report::into_result)
 }
 
 /// A server on the runtime that is running already; no signals, no environment.
