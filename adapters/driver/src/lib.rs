@@ -22,7 +22,6 @@ mod service;
 mod stop;
 mod tasks;
 mod wire;
-mod worker;
 
 /// The traits of a [`Runtime::Stream`].
 pub use hyper::rt;
@@ -32,6 +31,5 @@ pub use serve::{Report, serve};
 pub use server::Server;
 pub use stop::{Phase, Stop};
 pub use tideway_engine::wire::Limits;
-pub use worker::{WorkError, work};
 
 use tideway::Mono;
