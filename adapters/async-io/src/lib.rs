@@ -8,7 +8,7 @@ mod sleep;
 mod stream;
 
 pub use listener::AsyncListener;
-pub use run::{run, run_with};
+pub use run::{run, run_with, work};
 pub use runtime::{AsyncIo, Executor};
 pub use sleep::AsyncSleep;
 pub use stream::AsyncStream;

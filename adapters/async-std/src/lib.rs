@@ -60,6 +60,15 @@ pub fn run_with(
     async_std::task::block_on(served)
 }
 
+/// Only runs the jobs of `app`, until SIGTERM or SIGINT: the first drains, the second drops what still runs.
+///
+/// # Errors
+///
+/// The app cannot be built or has no job store.
+pub fn work(app: App) -> io::Result<()> {
+    async_std::task::block_on(tideway_async_io::work(AsyncStd::default(), app))
+}
+
 /// A server for a program with a `task::block_on` of its own; no signals, no environment.
 pub fn serve(app: App) -> Server<AsyncStd> {
     Server::new(AsyncStd::default(), app)

@@ -22,6 +22,7 @@ mod service;
 mod stop;
 mod tasks;
 mod wire;
+mod worker;
 
 /// The traits of a [`Runtime::Stream`].
 pub use hyper::rt;
@@ -31,5 +32,6 @@ pub use serve::{Report, serve};
 pub use server::Server;
 pub use stop::{Phase, Stop};
 pub use tideway_engine::wire::Limits;
+pub use worker::{WorkError, Worker};
 
 use tideway::Mono;

@@ -3,11 +3,13 @@
 use std::future::Future;
 use std::io;
 
+use tideway::jobs::pool::{PoolConfig, PoolReport};
 use tideway::{App, Peer};
 
 use crate::options::Listen;
-use crate::serve::{Report, serve};
+use crate::serve::{Report, pipeline, serve};
 use crate::stop::Stop;
+use crate::worker::Worker;
 use crate::{Bound, Listener as _, Options, Runtime};
 
 /// An app about to be served on a runtime.
@@ -58,6 +60,18 @@ impl<R: Runtime> Server<R> {
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error));
         let bound = listen.and_then(|listen| listen.bind());
         async move { self.on(bound?).await }
+    }
+
+    /// Serves nothing: only runs the app's jobs ([`App::worker`], default settings if there are none).
+    ///
+    /// # Errors
+    ///
+    /// The app cannot be built, or has no job store.
+    pub async fn work(self) -> io::Result<PoolReport> {
+        let app = pipeline(&self.rt, self.app.seed(self.rt.seed()))?;
+        let config = app.context().get::<PoolConfig>().cloned();
+        let worker = Worker::new(self.rt, app, config.unwrap_or_default(), &self.stop);
+        Ok(worker.map_err(io::Error::other)?.run().await)
     }
 
     /// Serves on a socket that is already bound.

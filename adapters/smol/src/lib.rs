@@ -57,6 +57,15 @@ pub fn run_with(
     smol::block_on(served)
 }
 
+/// Only runs the jobs of `app`, until SIGTERM or SIGINT: the first drains, the second drops what still runs.
+///
+/// # Errors
+///
+/// The app cannot be built or has no job store.
+pub fn work(app: App) -> io::Result<()> {
+    smol::block_on(tideway_async_io::work(Smol::default(), app))
+}
+
 /// A server for a program with a `smol::block_on` of its own; no signals, no environment.
 pub fn serve(app: App) -> Server<Smol> {
     Server::new(Smol::default(), app)

@@ -16,7 +16,7 @@ mod stream;
 use std::io;
 
 use tideway::{App, Peer};
-use tideway_driver::{Config, Report, Server, Stop, config};
+use tideway_driver::{Config, Server, Stop, config};
 use tokio::signal::unix::{SignalKind, signal};
 
 pub use listener::TokioListener;
@@ -33,7 +33,7 @@ pub use stream::TokioStream;
 /// # Errors
 ///
 /// A wrong setting, an address that cannot be bound, a runtime that cannot start, or a stop that had
-/// to cut requests ([`Report::into_result`]).
+/// to cut requests ([`tideway_driver::Report::into_result`]).
 pub fn run(app: App) -> io::Result<()> {
     let config = config(|name| std::env::var(name).ok())?;
     let ready = |at| tracing::info!(target: "tideway", %at, "listening");
@@ -52,17 +52,38 @@ pub fn run_with(
     ready: impl FnOnce(Peer) + Send + 'static,
 ) -> io::Result<()> {
     let on = config.listen.bind()?;
+    let report = until_signals(|stop| {
+        let server = serve(app).options(config.options).stop(stop);
+        server.on_ready(ready).on(on)
+    })?;
+    report.into_result()
+}
+
+/// Only runs the jobs of `app`, on a multi-threaded runtime of its own, until SIGTERM or SIGINT: the first
+/// drains, the second drops what still runs.
+///
+/// # Errors
+///
+/// The app cannot be built or has no job store, or the runtime cannot start.
+pub fn work(app: App) -> io::Result<()> {
+    until_signals(|stop| serve(app).stop(stop).work()).map(drop)
+}
+
+/// Runs what `served` makes on a runtime of its own, and stops it at each signal.
+fn until_signals<T, F>(served: impl FnOnce(Stop) -> F) -> io::Result<T>
+where
+    F: Future<Output = io::Result<T>>,
+{
     let runtime = tokio::runtime::Runtime::new()?;
     let served = runtime.block_on(async {
         let stop = Stop::new();
         // Installed before anything is served, so that no signal is lost.
         watch(SignalKind::terminate(), stop.clone())?;
         watch(SignalKind::interrupt(), stop.clone())?;
-        let server = serve(app).options(config.options).stop(stop);
-        server.on_ready(ready).on(on).await
+        served(stop).await
     });
     runtime.shutdown_background();
-    served.and_then(Report::into_result)
+    served
 }
 
 /// A server on the runtime that is running already; no signals, no environment.

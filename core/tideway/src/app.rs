@@ -7,7 +7,7 @@ use tideway_engine::Seed;
 
 use crate::handler::{Callable, Extract, Handler, Layer, Outcome};
 use crate::jobs::pool::PoolConfig;
-use crate::jobs::{self, DynJobStore, Job, JobStore};
+use crate::jobs::{self, Cron, DynJobStore, Job, JobStore};
 use crate::pipeline::{Pipeline, Stage};
 use crate::response::IntoResponse;
 use crate::routing::{MethodRouter, Next, Plan, RouteLine, Routes, Settings};
@@ -167,6 +167,12 @@ impl App {
     /// Has whoever serves the app run its jobs too, in the same process. Without it the app only enqueues.
     pub fn worker(self, config: PoolConfig) -> Self {
         self.provide(config)
+    }
+
+    /// Enqueues a job by the clock.
+    pub fn cron<T: Job>(mut self, cron: Cron<T>) -> Self {
+        self.jobs.cron(cron);
+        self
     }
 
     /// Where the ids of jobs come from: fresh entropy in every process. Drivers call it before

@@ -5,8 +5,8 @@
 //! is [`JobStore`]. The rules (what a job is, when it runs again, who may settle it) are
 //! [`tideway_engine::jobs`]; the loop that claims and runs is the driver's.
 
+mod crontab;
 mod cx;
-mod end;
 mod enqueue;
 mod error;
 mod extract;
@@ -18,8 +18,8 @@ mod state;
 pub mod store;
 mod unique;
 
+pub use crontab::Cron;
 pub use cx::{CheckpointError, JobCx};
-pub use end::End;
 pub use enqueue::{Enqueue, EnqueueError, Receipt};
 pub use error::JobError;
 pub use extract::{REQUEST_ID, TRACEPARENT};
@@ -29,6 +29,7 @@ pub use kinds::{Kinds, Running};
 pub(crate) use plan::Plan;
 pub use state::{Cancelled, JobState};
 pub use store::{DynJobStore, JobStore, StoreClock, StoreError};
+pub use tideway_engine::jobs::pool::End;
 pub use tideway_engine::jobs::retry::Retry;
 pub use tideway_engine::jobs::*;
 pub use unique::UniqueBy;
