@@ -1,3 +1,0 @@
-//! How a handler ended: the pool's own type.
-
-pub use tideway_engine::jobs::pool::End;
