@@ -50,7 +50,8 @@ pub enum On {
 ///
 /// # Errors
 ///
-/// A wrong setting, an address that cannot be bound, or an app that cannot be built.
+/// A wrong setting, an address that cannot be bound, an app that cannot be built, or a stop that had
+/// to cut requests.
 pub fn serve(args: &Serving, app: App) -> io::Result<()> {
     let mut config = config(|name| std::env::var(name).ok())?;
     if let Some(listen) = &args.at.listen {

@@ -18,10 +18,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::thread;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use tideway::{Mono, Now, Seed, Wall};
-use tideway_driver::{Bound, Runtime};
+use tideway::{Mono, Now, Seed};
+use tideway_driver::{Bound, Runtime, clock};
 
 pub use executor::{Own, block_on};
 pub use socket::{Listening, Socket};
@@ -38,11 +37,7 @@ impl Runtime for Own {
     type Sleep = Timer;
 
     fn now(&self) -> Now {
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
-        Now {
-            mono: self.mono(),
-            wall: Wall(since_1970.map_or(0, |since| since.as_millis() as i64)),
-        }
+        clock::now()
     }
 
     fn seed(&self) -> Seed {
@@ -89,6 +84,8 @@ impl Runtime for Own {
     async fn connect(&self, host: &str, port: u16) -> io::Result<Socket> {
         let host = host.to_owned();
         let stream = self.blocking(move || TcpStream::connect((host, port)));
-        Socket::new(self, stream.await?.into())
+        let stream = stream.await?;
+        stream.set_nonblocking(true)?;
+        Socket::new(self, stream.into())
     }
 }

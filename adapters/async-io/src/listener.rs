@@ -22,11 +22,11 @@ enum Inner {
 
 impl AsyncListener {
     pub(crate) fn new(on: Bound) -> io::Result<Self> {
-        match on {
-            Bound::Tcp(socket) => Async::new(socket).map(|socket| Self(Inner::Tcp(socket))),
-            Bound::Unix(socket) => Async::new(socket).map(|socket| Self(Inner::Unix(socket))),
-            _ => Err(io::ErrorKind::Unsupported.into()),
-        }
+        Ok(Self(match on {
+            Bound::Tcp(socket) => Inner::Tcp(Async::new_nonblocking(socket)?),
+            Bound::Unix(socket) => Inner::Unix(Async::new_nonblocking(socket)?),
+            _ => return Err(io::ErrorKind::Unsupported.into()),
+        }))
     }
 }
 

@@ -17,7 +17,8 @@ use tideway_driver::{Config, Runtime, Server, Stop, config};
 ///
 /// # Errors
 ///
-/// A wrong setting, an address that cannot be bound, or signals that cannot be watched.
+/// A wrong setting, an address that cannot be bound, signals that cannot be watched, or a stop that
+/// had to cut requests ([`tideway_driver::Report::into_result`]).
 pub async fn run(rt: impl Runtime, app: App) -> io::Result<()> {
     let config = config(|name| std::env::var(name).ok())?;
     let ready = |at| tracing::info!(target: "tideway", %at, "listening");
@@ -28,7 +29,7 @@ pub async fn run(rt: impl Runtime, app: App) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// An address that cannot be bound, or signals that cannot be watched.
+/// As [`run`], the settings apart.
 pub async fn run_with(
     rt: impl Runtime,
     app: App,
@@ -37,16 +38,38 @@ pub async fn run_with(
 ) -> io::Result<()> {
     let on = config.listen.bind()?;
     let stop = Stop::new();
+    let server = Server::new(rt, app).options(config.options).on_ready(ready);
+    let report = until_signals(&stop, server.stop(stop.clone()).on(on)).await?;
+    report.into_result()
+}
+
+/// Only runs the jobs of `app`, until SIGTERM or SIGINT; the body of an adapter's `work`.
+///
+/// The first signal drains, the second drops what still runs.
+///
+/// # Errors
+///
+/// The app cannot be built or has no job store, or signals cannot be watched.
+pub async fn work(rt: impl Runtime, app: App) -> io::Result<()> {
+    let stop = Stop::new();
+    let worker = Server::new(rt, app).stop(stop.clone()).work();
+    until_signals(&stop, worker).await.map(drop)
+}
+
+/// Runs `served`, and stops it at each signal.
+async fn until_signals<T>(
+    stop: &Stop,
+    served: impl Future<Output = io::Result<T>>,
+) -> io::Result<T> {
     // Installed before anything is served, so that no signal is lost.
     let mut signals = pin!(Signals::new([Signal::Term, Signal::Int])?);
-    let server = Server::new(rt, app).options(config.options).on_ready(ready);
-    let mut served = pin!(server.stop(stop.clone()).on(on));
+    let mut served = pin!(served);
     std::future::poll_fn(|cx| {
         while let Poll::Ready(Some(signal)) = signals.as_mut().poll_next(cx)? {
             tracing::info!(target: "tideway", ?signal, "asked to stop");
             stop.stop();
         }
-        served.as_mut().poll(cx).map_ok(drop)
+        served.as_mut().poll(cx)
     })
     .await
 }

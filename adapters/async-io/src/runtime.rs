@@ -6,9 +6,8 @@ use std::net::{TcpStream, ToSocketAddrs};
 
 use async_io::Async;
 use tideway::{Mono, Now, Seed};
-use tideway_driver::{Bound, Runtime};
+use tideway_driver::{Bound, Runtime, clock};
 
-use crate::clock;
 use crate::listener::AsyncListener;
 use crate::sleep::AsyncSleep;
 use crate::stream::AsyncStream;

@@ -6,9 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use async_io::Timer;
 use tideway::Mono;
-use tideway_driver::Sleep;
-
-use crate::clock;
+use tideway_driver::{Sleep, clock};
 
 /// A timer that can be moved.
 #[derive(Debug)]

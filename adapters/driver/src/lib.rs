@@ -9,6 +9,7 @@
 //! that hyper does not poll because the peer takes nothing.
 
 mod body;
+pub mod clock;
 mod connection;
 mod date;
 mod executor;
@@ -22,12 +23,16 @@ mod service;
 mod stop;
 mod tasks;
 mod wire;
+mod worker;
 
+/// The traits of a [`Runtime::Stream`].
+pub use hyper::rt;
 pub use options::{Config, ConfigError, Listen, Options, config};
 pub use runtime::{Bound, Listener, Runtime, Sleep};
 pub use serve::{Report, serve};
 pub use server::Server;
 pub use stop::{Phase, Stop};
 pub use tideway_engine::wire::Limits;
+pub use worker::{WorkError, Worker};
 
 use tideway::Mono;

@@ -1,7 +1,7 @@
 //! What a server can be told, with its defaults; and how the environment tells it.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _};
 use std::os::fd::{FromRawFd, RawFd};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
@@ -55,6 +55,9 @@ impl Default for Options {
 pub enum Listen {
     /// A TCP address; port 0 takes a free one.
     Tcp(SocketAddr),
+    /// A TCP host name and port, such as `localhost:8080`. It is looked up when it is bound; of several
+    /// addresses the first that binds is taken.
+    Name(String),
     /// A Unix socket; a stale file of that name is removed if nobody listens on it.
     Unix(PathBuf),
     /// A socket bound by a service manager (systemd's `LISTEN_FDS`), by descriptor.
@@ -62,17 +65,17 @@ pub enum Listen {
 }
 
 impl Listen {
-    /// Binds with std, so that it works before any runtime runs.
+    /// Binds with std, so that it works before any runtime runs. Looking up a name may block for as long
+    /// as the system's resolver takes.
     pub fn bind(&self) -> io::Result<Bound> {
         let wrong = |error: io::Error| {
             io::Error::new(error.kind(), format!("cannot listen on {self}: {error}"))
         };
         match self {
-            Listen::Tcp(addr) => {
-                let listener = TcpListener::bind(addr).map_err(wrong)?;
-                // std asks for 128, which a burst of clients overflows; asking again raises it.
-                SockRef::from(&listener).listen(BACKLOG).map_err(wrong)?;
-                Ok(Bound::Tcp(listener))
+            Listen::Tcp(addr) => tcp(&[*addr]).map_err(wrong),
+            Listen::Name(name) => {
+                let addrs: Vec<SocketAddr> = name.to_socket_addrs().map_err(wrong)?.collect();
+                tcp(&addrs).map_err(wrong)
             }
             Listen::Unix(path) => {
                 if std::os::unix::net::UnixStream::connect(path)
@@ -89,6 +92,14 @@ impl Listen {
 
 /// How many connections may wait to be accepted; the kernel caps it (`net.core.somaxconn`).
 const BACKLOG: i32 = 4096;
+
+fn tcp(addrs: &[SocketAddr]) -> io::Result<Bound> {
+    // It tries them in turn.
+    let listener = TcpListener::bind(addrs)?;
+    // std asks for 128, which a burst of clients overflows; asking again raises it.
+    SockRef::from(&listener).listen(BACKLOG)?;
+    Ok(Bound::Tcp(listener))
+}
 
 fn inherited(fd: RawFd) -> io::Result<Bound> {
     // SAFETY: the service manager passed this descriptor to us alone, and `config` hands it out once.
@@ -109,6 +120,7 @@ impl std::fmt::Display for Listen {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Listen::Tcp(addr) => addr.fmt(f),
+            Listen::Name(name) => name.fmt(f),
             Listen::Unix(path) => write!(f, "unix:{}", path.display()),
             Listen::Inherited(fd) => write!(f, "fd:{fd}"),
         }
@@ -118,7 +130,7 @@ impl std::fmt::Display for Listen {
 impl std::str::FromStr for Listen {
     type Err = String;
 
-    /// `ADDR:PORT`, `unix:PATH` or `fd:N`.
+    /// `ADDR:PORT`, `NAME:PORT`, `unix:PATH` or `fd:N`. No name is looked up here.
     fn from_str(text: &str) -> Result<Self, String> {
         if let Some(path) = text.strip_prefix("unix:") {
             if path.is_empty() {
@@ -134,12 +146,26 @@ impl std::str::FromStr for Listen {
                 )),
             };
         }
-        text.parse().map(Listen::Tcp).map_err(|_| {
-            format!(
-                "`{text}` is no address and port; write 127.0.0.1:8080, [::1]:8080 or unix:PATH"
-            )
-        })
+        if let Ok(addr) = text.parse() {
+            return Ok(Listen::Tcp(addr));
+        }
+        match text.split_once(':') {
+            Some((name, port)) if is_host_name(name) && port.parse::<u16>().is_ok() => {
+                Ok(Listen::Name(text.into()))
+            }
+            _ => Err(format!(
+                "`{text}` is no address and port; \
+                 write 127.0.0.1:8080, [::1]:8080, localhost:8080 or unix:PATH"
+            )),
+        }
     }
+}
+
+/// Letters, digits, hyphens and dots (RFC 1123 §2.1), and the underscore that container networks like.
+/// What looks like an IPv4 address and is none is no name either.
+fn is_host_name(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+    text.chars().all(allowed) && text.contains(|c: char| c.is_ascii_alphabetic())
 }
 
 /// What the environment says.
@@ -231,6 +257,14 @@ mod tests {
         };
         for (name, bad) in [
             ("TIDEWAY_LISTEN", "80x"),
+            ("TIDEWAY_LISTEN", "localhost"),
+            ("TIDEWAY_LISTEN", "localhost:"),
+            ("TIDEWAY_LISTEN", "localhost:99999"),
+            ("TIDEWAY_LISTEN", ":8080"),
+            ("TIDEWAY_LISTEN", "a b:8080"),
+            ("TIDEWAY_LISTEN", "::1:8080"),
+            ("TIDEWAY_LISTEN", "1.2.3:8080"),
+            ("TIDEWAY_LISTEN", "http://localhost:8080"),
             ("TIDEWAY_LISTEN", "unix:"),
             ("TIDEWAY_LISTEN", "fd:1"),
             ("TIDEWAY_DRAIN", "5 apples"),
@@ -244,7 +278,24 @@ mod tests {
         }
         let config = one("TIDEWAY_LISTEN", "[::1]:0").expect("a good address");
         assert_eq!(config.listen.to_string(), "[::1]:0");
+        let config = one("TIDEWAY_LISTEN", "my_app.example:80").expect("a good name");
+        assert_eq!(config.listen, Listen::Name("my_app.example:80".into()));
+        assert_eq!(config.listen.to_string(), "my_app.example:80");
         let config = one("TIDEWAY_DRAIN", "250ms").expect("a good duration");
         assert_eq!(config.options.drain, Duration::from_millis(250));
+    }
+
+    #[test]
+    fn a_name_is_looked_up_when_it_is_bound() {
+        let bound = "localhost:0".parse::<Listen>().map(|listen| listen.bind());
+        let Ok(Ok(Bound::Tcp(listener))) = bound else {
+            panic!("{bound:?}");
+        };
+        let addr = listener.local_addr().expect("it is bound");
+        assert!(addr.ip().is_loopback(), "{addr}");
+        // RFC 6761 §6.4: this name is nobody's, ever.
+        let listen: Listen = "nobody.invalid:80".parse().expect("a good name");
+        let error = listen.bind().expect_err("it has no address").to_string();
+        assert!(error.contains("nobody.invalid:80"), "{error}");
     }
 }

@@ -11,7 +11,7 @@ use tideway::{Mono, Now, Peer, Seed};
 ///
 /// Cheap to clone. Signals are not here: they belong to an adapter's `run`.
 pub trait Runtime: Clone + Send + Sync + 'static {
-    /// A connected byte stream; `is_write_vectored` only if the inner type really has it.
+    /// A connected byte stream by the traits of [`rt`](crate::rt); `is_write_vectored` only if the inner type really has it.
     type Stream: Read + Write + Send + Unpin + 'static;
     /// A bound socket.
     type Listener: Listener<Stream = Self::Stream>;
@@ -31,7 +31,8 @@ pub trait Runtime: Clone + Send + Sync + 'static {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> impl Future<Output = T> + Send;
-    /// Adopts an already bound std socket.
+    /// Adopts an already bound std socket, which does not block: the driver has seen to it, and who
+    /// else calls this does with [`Bound::nonblocking`].
     fn listen(&self, on: Bound) -> io::Result<Self::Listener>;
     /// Connects to a TCP server; `host` is a name or an address.
     fn connect(
@@ -67,4 +68,16 @@ pub enum Bound {
     Tcp(std::net::TcpListener),
     /// A Unix listener; its socket file is the caller's to remove.
     Unix(std::os::unix::net::UnixListener),
+}
+
+impl Bound {
+    /// The same socket, made non-blocking: std binds sockets that block, an inherited one may, and
+    /// accepting from one would hold up a whole thread.
+    pub fn nonblocking(self) -> io::Result<Self> {
+        match &self {
+            Bound::Tcp(socket) => socket.set_nonblocking(true)?,
+            Bound::Unix(socket) => socket.set_nonblocking(true)?,
+        }
+        Ok(self)
+    }
 }

@@ -8,13 +8,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
+use futures_channel::oneshot;
 use futures_util::future::{Either, select};
 use futures_util::task::AtomicWaker;
+use tideway::jobs::pool::{PoolConfig, PoolReport};
+use tideway::pipeline::Pipeline;
 use tideway::{App, Rng};
 
 use crate::connection::{Shared, connection};
 use crate::stop::{Phase, Stop};
 use crate::tasks::RuntimeTasks;
+use crate::worker::Worker;
 use crate::{Listener, Options, Runtime};
 
 /// What a stopped server has to say.
@@ -25,6 +29,30 @@ pub struct Report {
     pub accepted: u64,
     /// Connections that were still busy at the drain deadline, or when the stop was forced, and were cut.
     pub cut: usize,
+    /// What its worker did, if the app has one ([`App::worker`]).
+    pub jobs: Option<PoolReport>,
+}
+
+impl Report {
+    /// What a program's `main` returns: an exit status of 0 says that nothing was cut.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::Interrupted`] if the stop was forced, by its deadline or by a second stop, and
+    /// connections were cut.
+    pub fn into_result(self) -> io::Result<()> {
+        match self.cut {
+            0 => Ok(()),
+            cut => Err(io::Error::new(
+                io::ErrorKind::Interrupted,
+                format!(
+                    "the stop was forced: {cut} of {} connections were busy and were cut; a longer \
+                     TIDEWAY_DRAIN lets them end",
+                    self.accepted
+                ),
+            )),
+        }
+    }
 }
 
 /// Serves `app` on `on` until `stop`.
@@ -40,9 +68,9 @@ pub async fn serve<R: Runtime, L: Listener>(
     options: Options,
     stop: Stop,
 ) -> io::Result<Report> {
-    let tasks = Arc::new(RuntimeTasks(rt.clone()));
-    let pipeline = app.pipeline(tasks).map_err(io::Error::other)?;
     let mut rng = Rng::new(&rt.seed());
+    let pipeline = pipeline(&rt, app.seed(rng.fork()))?;
+    let worker = worker(&rt, &pipeline, &stop)?;
     let (drain, lame_duck, cap) = (options.drain, options.lame_duck, options.max_connections);
     let shared = Arc::new(Shared {
         pipeline: pipeline.clone(),
@@ -104,13 +132,48 @@ pub async fn serve<R: Runtime, L: Listener>(
     let (limit, forced) = (pin!(limit), pin!(stop.reached(Phase::Forced)));
     if let Either::Right(_) = select(pin!(live.below(1)), select(limit, forced)).await {
         report.cut = live.count.load(Ordering::Acquire);
+        let again = stop.phase() == Phase::Forced;
+        let cause = if again {
+            "asked again"
+        } else {
+            "drain deadline"
+        };
+        tracing::warn!(target: "tideway", cause, cut = report.cut, ?drain, "stop forced");
         shared.stop.force();
         // Cut connections end at their next poll; the bound is for one whose handler blocks its thread.
         let bound = rt.sleep_until(rt.now().mono.plus(Duration::from_secs(1)));
         select(pin!(live.below(1)), pin!(bound)).await;
     }
+    if let Some(worker) = worker {
+        // It drains beside the connections, under deadlines of its own.
+        report.jobs = worker.await.ok();
+    }
     tracing::info!(target: "tideway", accepted = report.accepted, cut = report.cut, "stopped");
     Ok(report)
+}
+
+pub(crate) fn pipeline<R: Runtime>(rt: &R, app: App) -> io::Result<Arc<Pipeline>> {
+    let tasks = Arc::new(RuntimeTasks(rt.clone()));
+    app.pipeline(tasks).map_err(io::Error::other)
+}
+
+/// Starts the app's worker, if it has one.
+fn worker<R: Runtime>(
+    rt: &R,
+    app: &Arc<Pipeline>,
+    stop: &Stop,
+) -> io::Result<Option<oneshot::Receiver<PoolReport>>> {
+    let Some(config) = app.context().get::<PoolConfig>() else {
+        return Ok(None);
+    };
+    let worker =
+        Worker::new(rt.clone(), app.clone(), config.clone(), stop).map_err(io::Error::other)?;
+    let (tell, told) = oneshot::channel();
+    rt.spawn(async move {
+        // Nobody listens if the server was dropped.
+        let _ = tell.send(worker.run().await);
+    });
+    Ok(Some(told))
 }
 
 const BACKOFF_FIRST: Duration = Duration::from_millis(5);

@@ -2,13 +2,14 @@
 
 use std::future::Future;
 use std::io;
-use std::net::ToSocketAddrs as _;
 
+use tideway::jobs::pool::{PoolConfig, PoolReport};
 use tideway::{App, Peer};
 
 use crate::options::Listen;
-use crate::serve::{Report, serve};
+use crate::serve::{Report, pipeline, serve};
 use crate::stop::Stop;
+use crate::worker::Worker;
 use crate::{Bound, Listener as _, Options, Runtime};
 
 /// An app about to be served on a runtime.
@@ -51,36 +52,34 @@ impl<R: Runtime> Server<R> {
         self
     }
 
-    /// Serves on a TCP `host:port` (the name may resolve to several addresses; the first that binds is
-    /// taken), or on `unix:PATH`.
+    /// Serves on whatever [`Listen`] reads: a TCP address or name with a port, `unix:PATH` or `fd:N`.
+    /// Bound at once, on this thread.
     pub fn bind(self, addr: &str) -> impl Future<Output = io::Result<Report>> + use<R> {
-        let bound = bind(addr);
+        let listen = addr
+            .parse::<Listen>()
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error));
+        let bound = listen.and_then(|listen| listen.bind());
         async move { self.on(bound?).await }
+    }
+
+    /// Serves nothing: only runs the app's jobs ([`App::worker`], default settings if there are none).
+    ///
+    /// # Errors
+    ///
+    /// The app cannot be built, or has no job store.
+    pub async fn work(self) -> io::Result<PoolReport> {
+        let app = pipeline(&self.rt, self.app.seed(self.rt.seed()))?;
+        let config = app.context().get::<PoolConfig>().cloned();
+        let worker = Worker::new(self.rt, app, config.unwrap_or_default(), &self.stop);
+        Ok(worker.map_err(io::Error::other)?.run().await)
     }
 
     /// Serves on a socket that is already bound.
     pub async fn on(self, bound: Bound) -> io::Result<Report> {
-        let listener = self.rt.listen(bound)?;
+        let listener = self.rt.listen(bound.nonblocking()?)?;
         if let Some(ready) = self.ready {
             ready(listener.local()?);
         }
         serve(self.rt, self.app, listener, self.options, self.stop).await
     }
-}
-
-fn bind(addr: &str) -> io::Result<Bound> {
-    if let Ok(listen) = addr.parse::<Listen>() {
-        return listen.bind();
-    }
-    let wrong = |error: io::Error| {
-        io::Error::new(error.kind(), format!("cannot listen on {addr}: {error}"))
-    };
-    let mut last = io::Error::new(io::ErrorKind::AddrNotAvailable, "the name has no address");
-    for addr in addr.to_socket_addrs().map_err(wrong)? {
-        match Listen::Tcp(addr).bind() {
-            Ok(bound) => return Ok(bound),
-            Err(error) => last = error,
-        }
-    }
-    Err(wrong(last))
 }

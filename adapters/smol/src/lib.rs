@@ -36,7 +36,8 @@ impl Executor for Global {
 ///
 /// # Errors
 ///
-/// A wrong setting, an address that cannot be bound, or signals that cannot be watched.
+/// A wrong setting, an address that cannot be bound, signals that cannot be watched, or a stop that
+/// had to cut requests ([`tideway_driver::Report::into_result`]).
 pub fn run(app: App) -> io::Result<()> {
     smol::block_on(tideway_async_io::run(Smol::default(), app))
 }
@@ -46,7 +47,7 @@ pub fn run(app: App) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// An address that cannot be bound, or signals that cannot be watched.
+/// As [`run`], the settings apart.
 pub fn run_with(
     app: App,
     config: Config,
@@ -54,6 +55,15 @@ pub fn run_with(
 ) -> io::Result<()> {
     let served = tideway_async_io::run_with(Smol::default(), app, config, ready);
     smol::block_on(served)
+}
+
+/// Only runs the jobs of `app`, until SIGTERM or SIGINT: the first drains, the second drops what still runs.
+///
+/// # Errors
+///
+/// The app cannot be built or has no job store.
+pub fn work(app: App) -> io::Result<()> {
+    smol::block_on(tideway_async_io::work(Smol::default(), app))
 }
 
 /// A server for a program with a `smol::block_on` of its own; no signals, no environment.

@@ -8,7 +8,6 @@
 //! }
 //! ```
 
-mod clock;
 mod listener;
 mod runtime;
 mod sleep;
@@ -33,7 +32,8 @@ pub use stream::TokioStream;
 ///
 /// # Errors
 ///
-/// A wrong setting, an address that cannot be bound, or a runtime that cannot start.
+/// A wrong setting, an address that cannot be bound, a runtime that cannot start, or a stop that had
+/// to cut requests ([`tideway_driver::Report::into_result`]).
 pub fn run(app: App) -> io::Result<()> {
     let config = config(|name| std::env::var(name).ok())?;
     let ready = |at| tracing::info!(target: "tideway", %at, "listening");
@@ -45,24 +45,45 @@ pub fn run(app: App) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// An address that cannot be bound, or a runtime that cannot start.
+/// As [`run`], the settings apart.
 pub fn run_with(
     app: App,
     config: Config,
     ready: impl FnOnce(Peer) + Send + 'static,
 ) -> io::Result<()> {
     let on = config.listen.bind()?;
+    let report = until_signals(|stop| {
+        let server = serve(app).options(config.options).stop(stop);
+        server.on_ready(ready).on(on)
+    })?;
+    report.into_result()
+}
+
+/// Only runs the jobs of `app`, on a multi-threaded runtime of its own, until SIGTERM or SIGINT: the first
+/// drains, the second drops what still runs.
+///
+/// # Errors
+///
+/// The app cannot be built or has no job store, or the runtime cannot start.
+pub fn work(app: App) -> io::Result<()> {
+    until_signals(|stop| serve(app).stop(stop).work()).map(drop)
+}
+
+/// Runs what `served` makes on a runtime of its own, and stops it at each signal.
+fn until_signals<T, F>(served: impl FnOnce(Stop) -> F) -> io::Result<T>
+where
+    F: Future<Output = io::Result<T>>,
+{
     let runtime = tokio::runtime::Runtime::new()?;
     let served = runtime.block_on(async {
         let stop = Stop::new();
         // Installed before anything is served, so that no signal is lost.
         watch(SignalKind::terminate(), stop.clone())?;
         watch(SignalKind::interrupt(), stop.clone())?;
-        let server = serve(app).options(config.options).stop(stop);
-        server.on_ready(ready).on(on).await
+        served(stop).await
     });
     runtime.shutdown_background();
-    served.map(drop)
+    served
 }
 
 /// A server on the runtime that is running already; no signals, no environment.

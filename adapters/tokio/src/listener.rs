@@ -20,18 +20,11 @@ enum Inner {
 
 impl TokioListener {
     pub(crate) fn new(on: Bound) -> io::Result<Self> {
-        // An inherited socket may still block, and one that does would hold up a whole thread.
-        match on {
-            Bound::Tcp(socket) => {
-                socket.set_nonblocking(true)?;
-                TcpListener::from_std(socket).map(|socket| Self(Inner::Tcp(socket)))
-            }
-            Bound::Unix(socket) => {
-                socket.set_nonblocking(true)?;
-                UnixListener::from_std(socket).map(|socket| Self(Inner::Unix(socket)))
-            }
-            _ => Err(io::ErrorKind::Unsupported.into()),
-        }
+        Ok(Self(match on {
+            Bound::Tcp(socket) => Inner::Tcp(TcpListener::from_std(socket)?),
+            Bound::Unix(socket) => Inner::Unix(UnixListener::from_std(socket)?),
+            _ => return Err(io::ErrorKind::Unsupported.into()),
+        }))
     }
 }
 

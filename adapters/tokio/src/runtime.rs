@@ -4,11 +4,10 @@ use std::future::Future;
 use std::io;
 
 use tideway::{Mono, Now, Seed};
-use tideway_driver::{Bound, Runtime};
+use tideway_driver::{Bound, Runtime, clock};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 
-use crate::clock;
 use crate::listener::TokioListener;
 use crate::sleep::TokioSleep;
 use crate::stream::TokioStream;

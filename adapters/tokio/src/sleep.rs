@@ -6,9 +6,7 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 use tideway::Mono;
-use tideway_driver::Sleep;
-
-use crate::clock;
+use tideway_driver::{Sleep, clock};
 
 pin_project! {
     /// A timer that can be moved.
@@ -22,7 +20,7 @@ pin_project! {
 impl TokioSleep {
     /// Must be called in the context of a runtime.
     pub(crate) fn new(at: Mono) -> Self {
-        let inner = tokio::time::sleep_until(clock::instant(at));
+        let inner = tokio::time::sleep_until(clock::instant(at).into());
         Self { inner }
     }
 }
@@ -37,6 +35,6 @@ impl Future for TokioSleep {
 
 impl Sleep for TokioSleep {
     fn reset(self: Pin<&mut Self>, at: Mono) {
-        self.project().inner.reset(clock::instant(at));
+        self.project().inner.reset(clock::instant(at).into());
     }
 }

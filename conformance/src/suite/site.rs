@@ -94,7 +94,7 @@ impl<R: Runtime> SiteBuilder<R> {
         let stopped = stop.clone();
         // Dropped unjoined: a runtime's pool may keep the thread for a while after the report.
         drop(harness.spawn(move |rt| async move {
-            let served = match rt.listen(bound) {
+            let served = match bound.nonblocking().and_then(|bound| rt.listen(bound)) {
                 Ok(on) => serve(rt, app, listener(on), options, stopped).await,
                 Err(error) => Err(error),
             };

@@ -18,6 +18,7 @@
 mod chunks;
 mod date;
 mod duration;
+pub mod jobs;
 mod map;
 mod rng;
 mod table;

@@ -4,6 +4,8 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// Nanoseconds on a monotonic clock whose zero is the start of the process (or simulation).
 ///
 /// Used for deadlines only; never stored, never compared across processes. `Option<Mono>` is
@@ -56,7 +58,10 @@ impl std::fmt::Debug for Mono {
 }
 
 /// Milliseconds since 1970-01-01T00:00:00Z. Stored, shown and sent; may jump in either direction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(transparent)]
 pub struct Wall(pub i64);
 
 /// Both clocks, read together once per driver wake-up and handed down.

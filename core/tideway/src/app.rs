@@ -3,11 +3,15 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use tideway_engine::Seed;
+
 use crate::handler::{Callable, Extract, Handler, Layer, Outcome};
+use crate::jobs::pool::PoolConfig;
+use crate::jobs::{self, Cron, DynJobStore, Job, JobStore};
 use crate::pipeline::{Pipeline, Stage};
 use crate::response::IntoResponse;
 use crate::routing::{MethodRouter, Next, Plan, RouteLine, Routes, Settings};
-use crate::{Context, Request, Tasks};
+use crate::{Clock, Context, Request, Tasks};
 
 /// Routes, the stages around them and the services they share.
 ///
@@ -30,6 +34,7 @@ pub struct App {
     stages: Vec<Box<dyn Stage>>,
     context: Context,
     settings: Settings,
+    jobs: jobs::Plan,
     errors: Vec<String>,
 }
 
@@ -55,6 +60,7 @@ impl App {
             stages: Vec::new(),
             context: Context::default(),
             settings: Settings::default(),
+            jobs: jobs::Plan::default(),
             errors: Vec::new(),
         }
     }
@@ -145,6 +151,37 @@ impl App {
         self
     }
 
+    /// Where [`jobs`](crate::jobs) are kept: handlers may then take [`Jobs`](crate::jobs::Jobs). A setting
+    /// [`MaxPayload`](crate::jobs::MaxPayload) caps their size.
+    pub fn store(mut self, store: impl JobStore) -> Self {
+        self.jobs.store(DynJobStore::new(store));
+        self
+    }
+
+    /// Lets workers of this app run jobs of the kind `T`. An app that only enqueues them need not name it.
+    pub fn job<T: Job>(mut self) -> Self {
+        self.jobs.job::<T>();
+        self
+    }
+
+    /// Has whoever serves the app run its jobs too, in the same process. Without it the app only enqueues.
+    pub fn worker(self, config: PoolConfig) -> Self {
+        self.provide(config)
+    }
+
+    /// Enqueues a job by the clock.
+    pub fn cron<T: Job>(mut self, cron: Cron<T>) -> Self {
+        self.jobs.cron(cron);
+        self
+    }
+
+    /// Where the ids of jobs come from: fresh entropy in every process. Drivers call it before
+    /// [`pipeline`](Self::pipeline).
+    pub fn seed(mut self, seed: Seed) -> Self {
+        self.jobs.seed(seed);
+        self
+    }
+
     /// Sets an app-wide setting that stages look up by type. A route's or group's own wins.
     pub fn set<T: Send + Sync + 'static>(mut self, setting: T) -> Self {
         self.settings.insert(setting);
@@ -205,9 +242,12 @@ impl App {
     /// [`testing`](crate::testing).
     ///
     /// Fails with everything that is wrong: malformed or conflicting patterns, mistaken prefixes,
-    /// services that a handler needs and nobody provided, stages that are there twice.
-    pub fn pipeline(self, tasks: Arc<dyn Tasks>) -> Result<Arc<Pipeline>, BuildError> {
+    /// services that a handler or job needs and nobody provided, stages that are there twice.
+    pub fn pipeline(mut self, tasks: Arc<dyn Tasks>) -> Result<Arc<Pipeline>, BuildError> {
         let mut errors = self.errors;
+        let max = self.settings.get().copied().unwrap_or_default();
+        let clock = Clock::new(tasks.clone());
+        self.jobs.build(&mut self.context, clock, max, &mut errors);
         let mut names: Vec<_> = self.stages.iter().map(|stage| stage.name()).collect();
         names.sort_unstable();
         for pair in names.windows(2) {

@@ -25,6 +25,7 @@ pub mod extract;
 #[cfg(test)]
 mod fixture;
 pub mod handler;
+pub mod jobs;
 pub mod pipeline;
 mod request;
 pub mod response;
@@ -46,4 +47,4 @@ pub use tasks::{BoxFuture, Clock, Tasks};
 
 pub use bytes;
 pub use http;
-pub use tideway_engine::{Chunks, Mono, Now, Rng, Seed, Wall};
+pub use tideway_engine::{Chunks, Mono, Now, Rng, Seed, Wall, rfc3339};

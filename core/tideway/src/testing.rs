@@ -22,7 +22,8 @@
 //! [`TestRequest::send`] runs a request to its end. [`TestRequest::start`] gives an [`InFlight`]
 //! instead, to look at it on its way: advance time, feed the request body through a [`BodyFeed`],
 //! take the response chunk by chunk, stop reading, hang up. [`VirtualTasks`] is the clock by itself,
-//! for testing anything else that takes [`Tasks`](crate::Tasks).
+//! for testing anything else that takes [`Tasks`](crate::Tasks). [`jobs`] runs one background job, and
+//! records those that a handler enqueues.
 //!
 //! Assertions panic with the whole exchange in the message. So does a test that can make no
 //! progress: when every future is pending and no sleep or deadline lies ahead, it stalls, and the
@@ -31,6 +32,7 @@
 mod app;
 mod feed;
 mod flight;
+pub mod jobs;
 mod request;
 mod response;
 mod tasks;

@@ -102,6 +102,105 @@ fn a_body_that_stops_arriving_is_408_and_closes() {
 }
 
 #[test]
+fn the_handler_is_not_timed_while_it_waits_for_the_body() {
+    async fn count(body: Bytes) -> String {
+        body.len().to_string()
+    }
+    async fn read_then_sleep(clock: Clock, _: Bytes) -> &'static str {
+        clock.sleep(31 * SECOND).await;
+        "late"
+    }
+    let unlimited = TimeoutLimits {
+        handler: Some(27 * SECOND),
+        body_in: None,
+        ..TimeoutLimits::default()
+    };
+    let app = App::new()
+        .route("/count", post(count))
+        .route("/sleep", post(read_then_sleep))
+        .route("/total", post(count).set(total(45 * SECOND)))
+        .route("/unlimited", post(count).set(unlimited));
+    let mut app = TestApp::new(app);
+    // A byte every nine seconds, for a minute and more.
+    let upload = |app: &mut TestApp, path: &str| {
+        let feed = BodyFeed::new();
+        let mut flight = app.post(path).feed(&feed).start();
+        for _ in 0..7 {
+            flight.advance(9 * SECOND);
+            feed.push("x");
+            if flight.poll_head().is_some() {
+                return flight.finish();
+            }
+        }
+        assert_eq!(flight.deadline().map(|(_, name)| name), Some("body in"));
+        feed.finish();
+        flight.finish()
+    };
+    let response = upload(&mut app, "/count");
+    response.assert_status(200).assert_text("7");
+    assert_eq!(response.elapsed(), 63 * SECOND);
+
+    // What it does by itself is timed, from where it stood.
+    let response = upload(&mut app, "/sleep");
+    response.assert_problem(503, "longer").assert_complete();
+    assert_eq!(response.elapsed(), (63 + 30) * SECOND);
+
+    // The total knows no pause, and the handler's knows none if no other deadline would run.
+    let response = upload(&mut app, "/total");
+    response.assert_problem(503, "longer");
+    assert_eq!(response.elapsed(), 45 * SECOND);
+    let response = upload(&mut app, "/unlimited");
+    response.assert_problem(503, "longer");
+    assert_eq!(response.elapsed(), 27 * SECOND);
+
+    // A client that stops sending is late itself, however far it came.
+    let feed = BodyFeed::new();
+    let mut flight = app.post("/count").feed(&feed).start();
+    for _ in 0..3 {
+        flight.advance(20 * SECOND);
+        feed.push("x");
+        assert!(flight.poll_head().is_none());
+    }
+    let response = flight.finish();
+    response.assert_problem(408, "stopped arriving");
+    assert_eq!(response.elapsed(), 90 * SECOND);
+}
+
+#[test]
+fn a_trickled_body_never_holds_a_handler_for_ever() {
+    let app = App::new().route("/", post(async |body: Bytes| body.len().to_string()));
+    let mut app = TestApp::new(app);
+    for (piece, end) in [
+        // Four silences of thirty seconds, and a millisecond for each of twelve bytes.
+        (1, Duration::from_millis(120_012)),
+        // Thirteen of these come: the twelve seconds that twelve have bought let in one more.
+        (1_000, 133 * SECOND),
+    ] {
+        let feed = BodyFeed::new();
+        let mut flight = app.post("/").feed(&feed).start();
+        for _ in 0..end.as_secs() / 10 {
+            flight.advance(10 * SECOND);
+            assert!(flight.poll_head().is_none());
+            feed.push("x".repeat(piece));
+            assert!(flight.poll_head().is_none());
+        }
+        let response = flight.finish();
+        response.assert_problem(408, "stopped arriving");
+        assert_eq!(response.elapsed(), end);
+    }
+    // At more than a thousand bytes a second there is no end to it.
+    let feed = BodyFeed::new();
+    let mut flight = app.post("/").feed(&feed).start();
+    for _ in 0..100 {
+        flight.advance(10 * SECOND);
+        feed.push("x".repeat(10_001));
+        assert!(flight.poll_head().is_none());
+    }
+    feed.finish();
+    flight.finish().assert_status(200).assert_text("1000100");
+}
+
+#[test]
 fn http_2_has_no_connection_header() {
     let mut app = TestApp::new(App::new().route("/", post(echo)));
     let feed = BodyFeed::new();

@@ -4,7 +4,7 @@ use clap::Parser;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tideway::{App, get};
-use tideway_driver::{Server, Stop, config};
+use tideway_driver::{Report, Server, Stop, config};
 use tideway_examples::own_runtime::{Own, block_on};
 use tideway_examples::{At, announce};
 
@@ -39,5 +39,5 @@ fn main() -> std::io::Result<()> {
         let _ = tell.send(served);
     }));
     let served = told.recv().map_err(std::io::Error::other)?;
-    served.map(drop)
+    served.and_then(Report::into_result)
 }

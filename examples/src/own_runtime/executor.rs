@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, ThreadId};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 use tideway::{BoxFuture, Mono};
+use tideway_driver::clock;
 
 use super::locked;
 use super::socket::Readiness;
@@ -22,7 +23,6 @@ pub struct Own(Arc<Tables>);
 
 struct Tables {
     thread: ThreadId,
-    epoch: Instant,
     epoll: OwnedFd,
     /// Written to when a task is woken while the loop may be waiting.
     bell: OwnedFd,
@@ -104,7 +104,6 @@ impl Own {
         epoll::add(&epoll, &bell, epoll::EventData::new_u64(BELL), on)?;
         Ok(Self(Arc::new(Tables {
             thread: thread::current().id(),
-            epoch: Instant::now(),
             epoll,
             bell,
             ringing: AtomicBool::new(false),
@@ -124,10 +123,6 @@ impl Own {
     #[must_use]
     pub fn current() -> Self {
         CURRENT.with_borrow(|own| own.clone().expect("called inside of `block_on`"))
-    }
-
-    pub(super) fn mono(&self) -> Mono {
-        Mono::from_nanos(self.0.epoch.elapsed().as_nanos() as u64)
     }
 
     pub(super) fn id(&self) -> u64 {
@@ -173,7 +168,7 @@ impl Own {
         let tables = &*self.0;
         let wait = if locked(&tables.woken).is_empty() {
             let first = locked(&tables.timers).keys().next().map(|(at, _)| *at);
-            first.map(|at| at.since(self.mono()))
+            first.map(|at| at.since(clock::now().mono))
         } else {
             Some(Duration::ZERO)
         };
@@ -200,7 +195,7 @@ impl Own {
                 ready.happened(event.flags);
             }
         }
-        let now = self.mono();
+        let now = clock::now().mono;
         let later = locked(&tables.timers).split_off(&(now, u64::MAX));
         let due = std::mem::replace(&mut *locked(&tables.timers), later);
         due.into_values().for_each(Waker::wake);

@@ -10,11 +10,11 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use hyper::rt::{Read, ReadBufCursor, Write};
 use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, Shutdown, SocketFlags, sockopt};
 use tideway::Peer;
+use tideway_driver::rt::{Read, ReadBufCursor, Write};
 use tideway_driver::{Bound, Listener};
 
 use super::{Own, locked};
@@ -90,8 +90,8 @@ pub struct Socket {
 }
 
 impl Socket {
+    /// `fd` must not block.
     pub(super) fn new(rt: &Own, fd: OwnedFd) -> io::Result<Self> {
-        rustix::io::ioctl_fionbio(&fd, true)?;
         // Fails on a Unix socket, which has no Nagle to turn off.
         let _ = sockopt::set_tcp_nodelay(&fd, true);
         let (id, ready) = rt.watch(fd.as_fd())?;

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tideway::Mono;
-use tideway_driver::Sleep;
+use tideway_driver::{Sleep, clock};
 
 use super::Own;
 
@@ -27,7 +27,7 @@ impl Future for Timer {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.at <= self.rt.mono() {
+        if self.at <= clock::now().mono {
             return Poll::Ready(());
         }
         self.rt.set_timer((self.at, self.id), cx.waker().clone());

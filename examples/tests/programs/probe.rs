@@ -20,6 +20,7 @@ on_each_runtime! {
     a_stop_lets_a_request_end,
     readiness_is_false_while_it_stops,
     a_second_signal_cuts,
+    a_stop_that_had_to_cut_is_no_success,
 }
 
 fn start(runtime: &str, stages: &str) -> Server {
@@ -243,10 +244,37 @@ fn a_second_signal_cuts(runtime: &str) {
     client
         .rest(&head)
         .expect_err("a cut body does not look whole");
-    server.wait();
+    assert_eq!(server.wait().code(), Some(1), "a request was cut");
     assert!(
         begun.elapsed().as_secs() < 5,
         "forced, yet it took {:?}",
         begun.elapsed()
     );
+}
+
+fn a_stop_that_had_to_cut_is_no_success(runtime: &str) {
+    let log = format!("{}/forced-{runtime}.log", env!("CARGO_TARGET_TMPDIR"));
+    let file = std::fs::File::create(&log).expect("a file of ours");
+    let probe = env!("CARGO_BIN_EXE_probe");
+    let args = ["--runtime", runtime, "--listen", "127.0.0.1:0"];
+    let mut command = Command::new(probe);
+    command.args(args).env("TIDEWAY_DRAIN", "200ms");
+    let mut server = Server::start_logging(&mut command, file.into());
+    let mut client = server.connect();
+    client.send("GET", "/sse?n=10000&ms=30", &[], Some(0));
+    let head = client.head().expect("an answer");
+    server.signal(Signal::TERM);
+    client
+        .rest(&head)
+        .expect_err("a cut body does not look whole");
+    assert_eq!(server.wait().code(), Some(1));
+    let log = std::fs::read_to_string(&log).expect("text");
+    let warned = log.lines().find(|line| line.contains("stop forced"));
+    let warned = warned.unwrap_or_else(|| panic!("no warning: {log}"));
+    assert!(
+        warned.contains("WARN") && warned.contains("cut=1"),
+        "{warned}"
+    );
+    // What `main` returned, as Rust prints it.
+    assert!(log.contains("1 of 1 connections were busy"), "{log}");
 }

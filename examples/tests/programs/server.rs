@@ -28,11 +28,16 @@ impl Server {
     }
 
     pub(crate) fn start_with(command: &mut Command) -> Self {
-        let quiet = command
+        Self::start_logging(command, Stdio::null())
+    }
+
+    /// As `start_with`, its standard error kept.
+    pub(crate) fn start_logging(command: &mut Command, log: Stdio) -> Self {
+        let piped = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null());
-        let mut child = quiet
+            .stderr(log);
+        let mut child = piped
             .env_remove("TIDEWAY_LISTEN")
             .spawn()
             .expect("the program starts");

@@ -86,7 +86,9 @@ async fn shutdown(stream: &mut (impl Write + Unpin)) -> io::Result<()> {
 
 fn tcp<R: Runtime>(rt: &R) -> (R::Listener, u16) {
     let socket = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let listener = rt.listen(Bound::Tcp(socket)).unwrap();
+    let listener = rt
+        .listen(Bound::Tcp(socket).nonblocking().unwrap())
+        .unwrap();
     match listener.local().unwrap() {
         Peer::Tcp(addr) => (listener, addr.port()),
         other => panic!("{other:?}"),
@@ -140,7 +142,9 @@ pub(crate) async fn bytes_travel_both_ways_over_unix(rt: impl Runtime) {
     let name = format!("tideway-{}-{count}.sock", std::process::id());
     let path = std::env::temp_dir().join(name);
     let socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
-    let mut listener = rt.listen(Bound::Unix(socket)).unwrap();
+    let mut listener = rt
+        .listen(Bound::Unix(socket).nonblocking().unwrap())
+        .unwrap();
     assert_eq!(listener.local().unwrap(), Peer::Unix);
     let at = path.clone();
     let client = std::thread::spawn(move || {

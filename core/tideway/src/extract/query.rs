@@ -97,7 +97,7 @@ impl BadField {
             } else {
                 "".into()
             },
-            message: crate::routing::cut(&message.to_string()).into(),
+            message: crate::routing::cut(&plain(message.to_string())).into(),
         }
     }
 
@@ -117,6 +117,19 @@ impl BadField {
             problem.member("field", String::from(self.path))
         }
     }
+}
+
+/// serde says "a nonzero u32", which is Rust and not English.
+fn plain(message: String) -> String {
+    let Some((before, kind)) = message.split_once("expected a nonzero ") else {
+        return message;
+    };
+    let wanted = match kind.as_bytes().first() {
+        Some(b'u') => "a whole number from 1 up",
+        _ => "a whole number other than 0",
+    };
+    let after = kind.trim_start_matches(|c: char| c.is_ascii_alphanumeric());
+    format!("{before}expected {wanted}{after}")
 }
 
 /// A form's fields as `T`. The path is looked for only once it is known that something is wrong.
@@ -177,6 +190,29 @@ mod tests {
             let problem = query(uri).unwrap_err();
             assert_eq!(problem.status(), StatusCode::BAD_REQUEST);
             assert!(problem.to_string().contains(field), "{problem}");
+        }
+    }
+
+    #[test]
+    fn a_zero_that_may_not_be_is_named_in_words() {
+        #[derive(Deserialize, Debug)]
+        #[expect(dead_code, reason = "only their types matter")]
+        struct Ask {
+            page: Option<std::num::NonZero<u32>>,
+            step: Option<std::num::NonZero<i8>>,
+        }
+        for (form, text) in [
+            (
+                "page=0",
+                "field `page`: invalid value: integer `0`, expected a whole number from 1 up",
+            ),
+            (
+                "step=0",
+                "field `step`: invalid value: integer `0`, expected a whole number other than 0",
+            ),
+        ] {
+            let error = fields::<Ask>(form.as_bytes()).expect_err("it is 0");
+            assert_eq!(error.to_string(), text);
         }
     }
 

@@ -87,6 +87,7 @@ impl Exchange {
                 timers: Timers::new(&TIMER_NAMES),
                 body_in_limit: None,
                 body_out_limit: None,
+                upload: Default::default(),
                 panicked: false,
                 close: false,
                 date: Dated::Here,
@@ -126,6 +127,7 @@ impl Exchange {
             timers: _,
             body_in_limit,
             body_out_limit,
+            upload,
             panicked,
             close,
             date,
@@ -149,6 +151,7 @@ impl Exchange {
         *bytes_out = 0;
         *body_in_limit = None;
         *body_out_limit = None;
+        *upload = Default::default();
         *panicked = false;
         *close = false;
         *date = Dated::Here;
@@ -256,20 +259,17 @@ impl Exchange {
                 self.finish(now, &end);
                 Step::Done
             }
+            Input::BodyIn(0) => {
+                let handling = self.state == State::Handling;
+                self.core.await_body(now.mono, handling);
+                Step::Wait
+            }
             Input::BodyIn(bytes) => {
-                let timers = &mut self.core.timers;
-                match self.core.body_in_limit {
-                    Some(limit) if bytes == 0 => {
-                        if timers.get(Deadline::BodyIn as usize).is_none() {
-                            timers.set(Deadline::BodyIn as usize, now.mono.plus(limit));
-                        }
-                    }
-                    _ => timers.clear(Deadline::BodyIn as usize),
-                }
+                self.core.body_came(now.mono, bytes);
                 Step::Wait
             }
             Input::BodyEnd => {
-                self.core.timers.clear(Deadline::BodyIn as usize);
+                self.core.body_came(now.mono, 0);
                 Step::Wait
             }
             Input::Blocked => {
@@ -457,7 +457,7 @@ impl Exchange {
     fn accept(&mut self, response: Response) {
         self.state = State::Response;
         // The handler's deadline stays until the head is out, so that no stage asks for ever.
-        self.core.timers.clear(Deadline::BodyIn as usize);
+        self.core.body_came(self.core.last.mono, 0);
         self.core.request = None;
         self.cursor = self.entered;
         self.replace(response);

@@ -170,7 +170,8 @@ impl Abort {
 /// The deadlines of an exchange; each has a name and a limit, per route or for the whole app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deadline {
-    /// From the request head to the handler's response head.
+    /// From the request head to the handler's response head, the time apart in which the handler
+    /// waits for the request body and [`Deadline::BodyIn`] runs.
     Handler,
     /// From the request head to the last byte of the response.
     Total,

@@ -10,11 +10,14 @@ use crate::pipeline::{Cx, Deadline, Flow, Phases, Stage};
 /// (`body in`). After it the exchange is cut: HTTP/1 closes the connection, HTTP/2 resets the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimeoutLimits {
-    /// From the request head to the handler's response head. Default 30 s.
+    /// From the request head to the handler's response head. Default 30 s. Stands still while the
+    /// handler waits for the request body and `body_in` runs: a long upload is no slow handler.
     pub handler: Option<Duration>,
     /// From the request head to the last byte of the response. Default none: streams may be endless.
     pub total: Option<Duration>,
-    /// Without a byte of a request body that the handler waits for. Default 30 s.
+    /// Without a byte of a request body that the handler waits for. Default 30 s. While `handler`
+    /// stands still for it, all these waits together may take four times as long and a second more
+    /// for every 1 000 bytes that came, so that a trickle holds no handler for ever.
     pub body_in: Option<Duration>,
     /// Without the peer taking a byte of the response body. Default 30 s.
     pub body_out: Option<Duration>,

@@ -69,7 +69,7 @@ fn cell(out: &mut String, text: &str) {
 }
 
 fn rfc3339(millis: i64) -> String {
-    String::from_utf8_lossy(&tideway_engine::rfc3339(Wall(millis))).into_owned()
+    String::from_utf8_lossy(&tideway::rfc3339(Wall(millis))).into_owned()
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
-//! Both clocks. Monotonic time counts from the first reading in this process, so every runtime in
-//! it shares one axis. The wall clock is read again when its last reading on this thread is older
-//! than [`FRESH`]; in between it is counted on, so that a wake-up costs one reading, not two.
+//! The system's clocks, for the [`Runtime::now`](crate::Runtime::now) of every adapter that has no
+//! other. The driver itself never calls them: a simulator brings its own.
+//!
+//! Monotonic time counts from the first reading in this process, so every runtime in it shares one
+//! axis. The wall clock is read again when its last reading on this thread is older than 10 ms; in
+//! between it is counted on, so that a wake-up costs one reading, not two.
 
 use std::cell::Cell;
 use std::sync::OnceLock;
@@ -22,7 +25,9 @@ thread_local! {
     static READ: Cell<Option<(u64, Wall)>> = const { Cell::new(None) };
 }
 
-pub(crate) fn now() -> Now {
+/// Both clocks.
+#[must_use]
+pub fn now() -> Now {
     let elapsed = epoch().elapsed();
     // In 64 bits: enough for 584 years, and `as_nanos` would multiply in 128.
     let mono = elapsed.as_secs() * 1_000_000_000 + u64::from(elapsed.subsec_nanos());
@@ -40,9 +45,10 @@ pub(crate) fn now() -> Now {
     }
 }
 
-/// The tokio instant at `mono`.
-pub(crate) fn instant(mono: Mono) -> tokio::time::Instant {
-    (epoch() + Duration::from_nanos(mono.as_nanos())).into()
+/// The instant at `mono`, for timers that go by std's clock.
+#[must_use]
+pub fn instant(mono: Mono) -> Instant {
+    epoch() + Duration::from_nanos(mono.as_nanos())
 }
 
 fn wall(time: SystemTime) -> Wall {

@@ -1,0 +1,30 @@
+//! The job store in memory: the executable specification that every other store is compared with.
+//!
+//! [`Model`] is the specification: a plain value without lock, clock or future, every method of which
+//! takes the time and answers as [`JobStore`](tideway::jobs::JobStore) says. A checker clones it,
+//! feeds it a history and compares. [`Memory`] is the store: a `Model` behind a mutex, a clock, and
+//! hints for workers of the same process.
+//!
+//! ```
+//! use tideway_memory::Memory;
+//!
+//! let store = Memory::default();
+//! let shared = store.clone(); // the same jobs
+//! # let _ = tideway::jobs::DynJobStore::new(shared);
+//! ```
+//!
+//! Every index follows from the records (`model/index.rs`), so one function that removes a record from all
+//! of them and one that adds it are the only places where they change, and `audit` builds them again to
+//! compare. The rejected alternative, a transition of each index for each row of the step table, is a
+//! little faster and wrong in one cell out of twenty.
+//!
+//! Nothing is written down: all jobs are gone with the process.
+
+#![forbid(unsafe_code)]
+
+mod model;
+mod store;
+mod wakes;
+
+pub use model::Model;
+pub use store::Memory;

@@ -1,0 +1,165 @@
+//! Everything that is looked up by other than the id. It follows from the records (and the limits) alone:
+//! [`Index::add`] and [`Index::remove`] are the only places where it changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tideway_engine::Wall;
+use tideway_engine::jobs::{Id, Keep, Kind, Name, Owner, Record, State, later};
+
+use super::queue::Queue;
+
+/// Indexes over the records.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Index {
+    /// Lanes, counts, groups; also pauses and limits.
+    pub(super) queues: BTreeMap<Name, Queue>,
+    /// Running jobs by the end of their lease.
+    pub(super) leases: BTreeSet<(Wall, Id)>,
+    /// How many jobs each owner last held, by crashes before that.
+    pub(super) cohorts: BTreeMap<(Owner, u32), u32>,
+    /// Waiting and pending jobs by the time after which they may not start.
+    pub(super) expiries: BTreeSet<(Wall, Id)>,
+    /// Ended jobs by when their record is forgotten.
+    pub(super) ended: BTreeSet<(Wall, Id)>,
+    /// (job, who waits for it).
+    pub(super) waiters: BTreeSet<(Id, Id)>,
+}
+
+impl Index {
+    /// Lets `edit` change `job`, which is indexed, and indexes it anew.
+    pub(super) fn change<T>(&mut self, job: &mut Record, edit: impl FnOnce(&mut Record) -> T) -> T {
+        self.remove(job);
+        let out = edit(job);
+        self.add(job);
+        out
+    }
+
+    pub(super) fn add(&mut self, job: &Record) {
+        let id = job.id();
+        self.queue(&job.spec.queue).add(job);
+        match job.state {
+            State::Waiting => {
+                let waits = job.waits.iter().map(|awaited| (*awaited, id));
+                self.waiters.extend(waits);
+            }
+            State::Pending => {}
+            State::Running => {
+                self.leases.insert((job.lease_until, id));
+            }
+            State::Succeeded | State::Dead | State::Cancelled => {
+                self.ended.insert((forget_at(job), id));
+            }
+        }
+        if let Some(time) = expiry(job) {
+            self.expiries.insert((time, id));
+        }
+        if let Some(cohort) = cohort(job) {
+            *self.cohorts.entry(cohort).or_default() += 1;
+        }
+    }
+
+    pub(super) fn remove(&mut self, job: &Record) {
+        let id = job.id();
+        self.queue(&job.spec.queue).remove(job);
+        match job.state {
+            State::Waiting => {
+                for awaited in &job.waits {
+                    self.waiters.remove(&(*awaited, id));
+                }
+            }
+            State::Pending => {}
+            State::Running => {
+                self.leases.remove(&(job.lease_until, id));
+            }
+            State::Succeeded | State::Dead | State::Cancelled => {
+                self.ended.remove(&(forget_at(job), id));
+            }
+        }
+        if let Some(time) = expiry(job) {
+            self.expiries.remove(&(time, id));
+        }
+        if let Some(cohort) = cohort(job)
+            && let Some(count) = self.cohorts.get_mut(&cohort)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.cohorts.remove(&cohort);
+            }
+        }
+    }
+
+    /// As [`remove`](Self::remove), for good: the queue goes with its last job.
+    pub(super) fn forget(&mut self, job: &Record) {
+        self.remove(job);
+        self.tidy(&job.spec.queue);
+    }
+
+    /// The queue, made if there is none.
+    pub(super) fn queue(&mut self, name: &Name) -> &mut Queue {
+        // Not by `entry`: that would touch the count of the shared name for every job.
+        if !self.queues.contains_key(name) {
+            self.queues.insert(name.clone(), Queue::default());
+        }
+        self.queues.get_mut(name).expect("it was just made")
+    }
+
+    /// Forgets the queue if nothing is known of it.
+    pub(super) fn tidy(&mut self, name: &Name) {
+        if self.queues.get(name).is_some_and(Queue::is_blank) {
+            self.queues.remove(name);
+        }
+    }
+
+    /// Whether the end of this running job lets another start.
+    pub(super) fn limits_running(&self, job: &Record) -> bool {
+        self.queues
+            .get(&job.spec.queue)
+            .is_some_and(|queue| queue.limits_running(job.spec.group.as_ref()))
+    }
+
+    /// How many jobs last held by the same owner had as many crashes as `job`, which runs, or more; itself
+    /// not counted.
+    pub(super) fn peers(&self, job: &Record) -> u32 {
+        let Some((owner, crashes)) = cohort(job) else {
+            return 0;
+        };
+        let all: u32 = self
+            .cohorts
+            .range((owner, crashes)..=(owner, u32::MAX))
+            .map(|(_, count)| *count)
+            .sum();
+        all.saturating_sub(1)
+    }
+}
+
+/// Crashes as they count: none if its progress moved since.
+pub(super) fn crashes(job: &Record) -> u32 {
+    if job.moved { 0 } else { job.crashes }
+}
+
+/// Under which key a job counts among those its owner held: the crashes it had before that.
+fn cohort(job: &Record) -> Option<(Owner, u32)> {
+    match job.state {
+        State::Running => Some((job.owner?, crashes(job))),
+        State::Pending if job.settled == Some(Kind::Crash) => {
+            Some((job.owner?, job.crashes.saturating_sub(1)))
+        }
+        _ => None,
+    }
+}
+
+fn expiry(job: &Record) -> Option<Wall> {
+    match job.state {
+        State::Waiting | State::Pending => job.expires_at(),
+        _ => None,
+    }
+}
+
+/// When an ended job's record may go.
+fn forget_at(job: &Record) -> Wall {
+    let keep = match job.state {
+        State::Succeeded => job.spec.keep.succeeded,
+        _ => job.spec.keep.failed,
+    };
+    later(job.ended_at.unwrap_or_default(), keep.max(Keep::LEAST))
+}

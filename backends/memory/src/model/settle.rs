@@ -1,0 +1,116 @@
+//! Leases end or go on, and those that ran out are listed.
+
+use std::time::Duration;
+
+use tideway_engine::Wall;
+use tideway_engine::jobs::call::{Beat, Beaten, Cursor, Expired, Page, Settle, Settled};
+use tideway_engine::jobs::{Event, Fence, Id, Record, Refused};
+
+use super::Model;
+use super::index::crashes;
+use super::pages::{after, cursor};
+
+impl Model {
+    /// Ends leases; one outcome each. Jobs that wait for those that ended become pending or cancelled.
+    pub fn settle(&mut self, settles: &[Settle], now: Wall) -> Vec<Settled> {
+        self.hints.clear();
+        settles
+            .iter()
+            .map(|one| self.settle_one(one, now))
+            .collect()
+    }
+
+    fn settle_one(&mut self, settle: &Settle, now: Wall) -> Settled {
+        let event = Event::Settle {
+            fence: settle.fence,
+            outcome: &settle.outcome,
+            progress: settle.progress.as_ref(),
+        };
+        match self.apply(settle.id, &event, now) {
+            Some(Ok(kind)) => {
+                for new in &settle.then {
+                    self.insert(new, now);
+                }
+                Settled::Applied(kind)
+            }
+            Some(Err(Refused::Settled(kind))) => Settled::Already(kind),
+            Some(Err(Refused::Fenced)) => Settled::Fenced,
+            Some(Err(_)) => Settled::Refused,
+            None => Settled::NotFound,
+        }
+    }
+
+    /// Extends leases to `lease` from now; one outcome each.
+    pub fn heartbeat(&mut self, beats: &[Beat], lease: Duration, now: Wall) -> Vec<Beaten> {
+        self.hints.clear();
+        self.ahead = self.ahead.max(now);
+        let beat = |beat: &Beat| {
+            let event = Event::Beat {
+                fence: beat.fence,
+                lease,
+                progress: beat.progress.as_ref(),
+            };
+            match self.apply(beat.id, &event, now) {
+                Some(Ok(_)) => Beaten::Alive {
+                    cancel: self.job(beat.id).is_some_and(|job| job.cancel),
+                },
+                _ => Beaten::Lost,
+            }
+        };
+        beats.iter().map(beat).collect()
+    }
+
+    /// Leases that have run out, by id.
+    #[must_use]
+    pub fn expired(&self, from: &Cursor, limit: u32, now: Wall) -> Page<Expired> {
+        let limit = limit.max(1) as usize;
+        let mut ids = self.lapsed(now);
+        let Some(after) = after(from) else {
+            return Page {
+                items: Vec::new(),
+                next: None,
+                now,
+            };
+        };
+        ids.retain(|id| Some(*id) > after);
+        ids.sort_unstable();
+        let more = ids.len() > limit;
+        ids.truncate(limit);
+        let jobs = ids.iter().filter_map(|id| self.job(*id));
+        Page {
+            items: jobs.filter_map(|job| self.lapse(job)).collect(),
+            next: ids.last().filter(|_| more).map(|id| cursor(*id)),
+            now,
+        }
+    }
+
+    /// The jobs whose lease has run out: those that end by `now`, and those written by a clock that was ahead.
+    fn lapsed(&self, now: Wall) -> Vec<Id> {
+        let (early, rest) = (Wall(i64::MIN), Wall(now.0.saturating_add(1)));
+        let lowest = Id::from_u128(0);
+        let over = self.index.leases.range((early, lowest)..(rest, lowest));
+        let mut ids: Vec<Id> = over.map(|(_, id)| *id).collect();
+        if now < self.ahead {
+            // Only a clock that went back since a lease was given leaves any of these.
+            let ahead = self.index.leases.range((rest, lowest)..);
+            let lapsed = |id: &Id| self.job(*id).is_some_and(|job| job.lapsed(now));
+            ids.extend(ahead.map(|(_, id)| *id).filter(lapsed));
+        }
+        ids
+    }
+
+    fn lapse(&self, job: &Record) -> Option<Expired> {
+        Some(Expired {
+            id: job.id(),
+            fence: Fence {
+                token: job.token,
+                owner: job.owner?,
+            },
+            lease_until: job.lease_until,
+            lease: job.lease,
+            crashes: crashes(job),
+            peers_at_or_above: self.index.peers(job),
+            abandoned: job.abandoned,
+        })
+    }
+}

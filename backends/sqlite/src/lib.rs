@@ -1,0 +1,1 @@
+//! The embedded job store: one SQLite file, shared by several processes on one host.

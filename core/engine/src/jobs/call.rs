@@ -1,0 +1,402 @@
+//! The values of the port between workers and stores: what each call takes and gives. Nothing here
+//! waits or stores; `tideway::jobs::JobStore` is the trait that speaks these.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::record::{Record, State};
+use super::step::{Fence, Kind, Outcome};
+use super::{Id, Name, NewJob, Owner, Start};
+use crate::time::Wall;
+
+/// What became of one enqueued job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Enqueued {
+    /// It is in the store.
+    Inserted,
+    /// The same job was there already: a repeat after a lost reply.
+    Duplicate,
+    /// Another job has this id; nothing was inserted.
+    IdConflict,
+    /// This job holds its unique key; nothing was inserted.
+    UniqueHit(Id),
+    /// It is in the store, and this pending holder of its unique key was cancelled for it.
+    Superseded(Id),
+    /// It waits for this id, which is neither in the store nor earlier in the batch; nothing was inserted.
+    UnknownWait(Id),
+}
+
+/// A queue and a band of it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Lane {
+    /// The queue.
+    pub queue: Name,
+    /// The band; [`SUSPECT`](super::SUSPECT) for jobs that have crashed.
+    pub band: u8,
+}
+
+/// Asks for due jobs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimReq {
+    /// The claiming incarnation.
+    pub owner: Owner,
+    /// Counts the owner's claims from 1. A repeat of the newest returns the same jobs and claims nothing
+    /// more; an older one claims nothing.
+    pub seq: u64,
+    /// Where to look, in this order, and at most how many from each.
+    pub lanes: Vec<(Lane, u32)>,
+    /// At most this many jobs.
+    pub limit: u32,
+    /// At most this many bytes of payload and progress; the first job is given whatever its size.
+    pub max_bytes: usize,
+    /// How long the leases last from the store's now.
+    pub lease: Duration,
+}
+
+/// Claimed jobs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claimed {
+    /// Running, under the asked lease, with their new tokens; in lane order, each lane by `run_at`, then id.
+    pub jobs: Vec<Record>,
+    /// When the earliest job of these lanes that was not claimed falls due; `None` if there is none
+    /// that time alone will make due. In the past if more could have been claimed.
+    pub next_due: Option<Wall>,
+    /// The store's clock.
+    pub now: Wall,
+}
+
+/// Ends one lease.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settle {
+    /// Whose.
+    pub id: Id,
+    /// Which lease.
+    pub fence: Fence,
+    /// How.
+    pub outcome: Outcome,
+    /// The handler's last checkpoint, if it is new.
+    pub progress: Option<Bytes>,
+    /// Inserted with it, atomically, if and only if it is applied.
+    pub then: Vec<NewJob>,
+}
+
+/// What became of one settle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Settled {
+    /// It was applied as this row; another than asked where a cancel request overrode a retry.
+    Applied(Kind),
+    /// This lease was settled before, as this: a repeat after a lost reply.
+    Already(Kind),
+    /// Another claim holds or held the job since; nothing changed.
+    Fenced,
+    /// There is no such job; nothing changed.
+    NotFound,
+    /// Its lease has not run out (by the reaper), or the job is in no state for it; nothing changed.
+    Refused,
+}
+
+/// Extends one lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Beat {
+    /// Whose.
+    pub id: Id,
+    /// Which lease.
+    pub fence: Fence,
+    /// The handler's checkpoint, if it is new.
+    pub progress: Option<Bytes>,
+}
+
+/// What became of one beat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Beaten {
+    /// The lease is extended.
+    Alive {
+        /// Someone asked the job to stop.
+        cancel: bool,
+    },
+    /// The lease is lost: the handler should stop, its result will not count.
+    Lost,
+}
+
+/// A lease that has run out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expired {
+    /// Whose.
+    pub id: Id,
+    /// Which lease.
+    pub fence: Fence,
+    /// When it ran out.
+    pub lease_until: Wall,
+    /// How long it had been.
+    pub lease: Duration,
+    /// The job's crashes so far, as they count (0 if its progress moved since).
+    pub crashes: u32,
+    /// How many other jobs last held by the same owner, under a lease or crashed with it, have as many
+    /// crashes or more.
+    pub peers_at_or_above: u32,
+    /// Its worker said that it might still run.
+    pub abandoned: bool,
+}
+
+/// Where a listing goes on; opaque, made by the store.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cursor(pub Option<Box<str>>);
+
+/// One page of a listing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// Where the next page begins; `None` after the last.
+    pub next: Option<Cursor>,
+    /// The store's clock.
+    pub now: Wall,
+}
+
+/// Which jobs: those that agree with every field that is set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// In this queue.
+    pub queue: Option<Name>,
+    /// Of this kind.
+    pub kind: Option<Name>,
+    /// In this state.
+    pub state: Option<State>,
+    /// Of this group.
+    pub group: Option<Name>,
+}
+
+impl Filter {
+    /// Whether `job` is one of them.
+    #[must_use]
+    pub fn matches(&self, job: &Record) -> bool {
+        let spec = &job.spec;
+        self.queue.as_ref().is_none_or(|queue| *queue == spec.queue)
+            && self.kind.as_ref().is_none_or(|kind| *kind == spec.kind)
+            && self.state.is_none_or(|state| state == job.state)
+            && (self.group.is_none() || self.group == spec.group)
+    }
+}
+
+/// The jobs a [`Control`] speaks of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Select {
+    /// These.
+    Ids(Vec<Id>),
+    /// One page of those that match, by id.
+    Filter {
+        /// Which.
+        filter: Filter,
+        /// Where to go on.
+        after: Cursor,
+        /// At most how many are looked at.
+        limit: u32,
+    },
+}
+
+/// What a person or program asks of the store.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Control {
+    /// Ends them if they do not run; asks them to stop if they do.
+    Cancel(Select),
+    /// Makes pending ones due at another time.
+    Reschedule(Select, Start),
+    /// Runs dead or cancelled ones again, their counts anew; one whose unique key is held now is left.
+    Revive(Select, Start),
+    /// Forgets ended ones.
+    Delete(Select),
+    /// No claim begun after this returned takes from the queue.
+    Pause(Name),
+    /// Claims take from the queue again.
+    Resume(Name),
+    /// Limits running jobs and their rate; replaces the limit of the scope.
+    Limit(Scope, Limit),
+}
+
+/// What a limit applies to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    /// All of a queue.
+    Queue(Name),
+    /// Each group of a queue that has no limit of its own.
+    EachGroup(Name),
+    /// One group of a queue.
+    Group(Name, Name),
+}
+
+/// At most so many at once, at most so many in a time. Neither set means no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limit {
+    /// At most this many running.
+    pub running: Option<u32>,
+    /// At most this many claims in any window: (claims, window).
+    pub rate: Option<(u32, Duration)>,
+}
+
+/// What a [`Control`] did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ControlOut {
+    /// The jobs it changed.
+    pub done: Vec<Id>,
+    /// Those it left as they were, and why.
+    pub left: Vec<(Id, Left)>,
+    /// Where a filter goes on; `None` after the last page.
+    pub next: Option<Cursor>,
+}
+
+/// Why a [`Control`] left a job as it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Left {
+    /// There is no such job.
+    NotFound,
+    /// It is in this state.
+    State(State),
+    /// This job holds its unique key.
+    UniqueHit(Id),
+}
+
+/// Moves a cron cell and enqueues what falls due with it, atomically, if the cell's slot is still `prev` and
+/// its `rev` is not higher than that of `next`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CronCas {
+    /// The entry.
+    pub key: Name,
+    /// The cell's slot as last seen; `None` if there was no cell.
+    pub prev: Option<Wall>,
+    /// The cell as it shall be.
+    pub next: super::cron::Cell,
+    /// What falls due; enqueued as by `enqueue`, a unique conflict is no error.
+    pub jobs: Vec<NewJob>,
+}
+
+/// What became of a [`CronCas`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct CronOut {
+    /// Whether this call moved the cell.
+    pub won: bool,
+    /// The cell now.
+    pub cell: Option<super::cron::Cell>,
+    /// The store's clock.
+    pub now: Wall,
+}
+
+/// One queue in numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueStats {
+    /// Its name.
+    pub queue: Name,
+    /// Waiting for other jobs.
+    pub waiting: u64,
+    /// In a lane, due or not.
+    pub pending: u64,
+    /// Under a lease.
+    pub running: u64,
+    /// Ended well and not yet pruned.
+    pub succeeded: u64,
+    /// Dead and not yet pruned.
+    pub dead: u64,
+    /// Cancelled and not yet pruned.
+    pub cancelled: u64,
+    /// Whether it is paused.
+    pub paused: bool,
+    /// The earliest `run_at` of its pending jobs.
+    pub oldest: Option<Wall>,
+}
+
+impl QueueStats {
+    /// No job at all.
+    #[must_use]
+    pub const fn empty(queue: Name) -> Self {
+        Self {
+            queue,
+            waiting: 0,
+            pending: 0,
+            running: 0,
+            succeeded: 0,
+            dead: 0,
+            cancelled: 0,
+            paused: false,
+            oldest: None,
+        }
+    }
+
+    /// The count of `state`.
+    pub const fn count(&mut self, state: State) -> &mut u64 {
+        match state {
+            State::Waiting => &mut self.waiting,
+            State::Pending => &mut self.pending,
+            State::Running => &mut self.running,
+            State::Succeeded => &mut self.succeeded,
+            State::Dead => &mut self.dead,
+            State::Cancelled => &mut self.cancelled,
+        }
+    }
+}
+
+/// All queues in numbers, by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stats {
+    /// One per queue that has a record or is paused.
+    pub queues: Vec<QueueStats>,
+    /// The store's clock.
+    pub now: Wall,
+}
+
+/// A hint that something may be worth a look. May be dropped, repeated, reordered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Wake {
+    /// A job of this queue may be due, now or at some time.
+    Queue(Name),
+    /// Someone asked these running jobs to stop.
+    Cancel(Vec<Id>),
+}
+
+/// What a structural check found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditReport {
+    /// How many records were looked at.
+    pub checked: u64,
+    /// What is wrong, for a person; empty if all is well.
+    pub flaws: Vec<String>,
+}
+
+/// What a store can do, and what it promises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caps {
+    /// What an acknowledged call survives.
+    pub durability: Durability,
+    /// Unique keys.
+    pub unique: bool,
+    /// `cron_cas`.
+    pub cron: bool,
+    /// Limits on running jobs and rates.
+    pub limits: bool,
+    /// Jobs that wait for jobs.
+    pub waits: bool,
+    /// `list` and controls by filter.
+    pub list: bool,
+    /// `wakeups` yields hints.
+    pub wakeups: bool,
+    /// The most items one call takes; larger batches are split by the caller.
+    pub max_batch: u32,
+    /// The largest payload in bytes.
+    pub max_payload: usize,
+}
+
+/// What an acknowledged call survives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Durability {
+    /// Nothing: it is gone with the process.
+    Memory,
+    /// The death of the process.
+    Process,
+    /// The loss of power.
+    Power,
+}

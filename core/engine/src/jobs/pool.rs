@@ -1,0 +1,515 @@
+//! One worker's policy: what it asks of the store, what it starts, what it stops, and when. A pure
+//! machine; it never waits, stores or runs a handler.
+//!
+//! - **Inputs**: [`Pool::input`] with the time: answers of the store, ends of handlers, hints, the clock alone.
+//! - **Outputs**: [`Pool::poll`] until it returns `None`, after one input or several. Calls to the store are
+//!   carried out and answered by an input each; at most one of a kind is in flight, and one that fails
+//!   is sent again the same.
+//! - **Questions**: [`Pool::poll_timeout`]: when it wants the clock, and what for.
+//!
+//! There is no leader: every pool reaps, prunes and evaluates cron, the store lets one win. What a pool knows
+//! of the store's clock is only what answers say; all its deadlines are on its own monotonic clock.
+
+mod config;
+mod end;
+mod held;
+mod lanes;
+mod line;
+mod output;
+mod reaper;
+mod schedule;
+mod settling;
+mod stop;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+pub use config::{ConfigError, CronJob, Order, PoolConfig, Share};
+pub use end::End;
+pub use output::{Call, Input, Note, Output, PoolReport};
+pub use stop::Phase;
+
+use super::call::{Beat, Beaten, ClaimReq, Claimed, Settle, Wake};
+use super::step::Outcome;
+use super::{Id, Owner, Record};
+use crate::map::{Keyed, Map};
+use crate::rng::{Rng, Seed};
+use crate::time::{Mono, Wall};
+use held::{Alarms, Held, Stage, Why};
+use lanes::Lanes;
+use line::Line;
+use reaper::Reaper;
+use schedule::Crontab;
+
+/// One worker: see the module's page for the four kinds of methods.
+#[derive(Debug)]
+pub struct Pool {
+    config: PoolConfig,
+    owner: Owner,
+    rng: Rng,
+    now: Mono,
+    /// The store's clock and when it was read.
+    store: Option<(Wall, Mono)>,
+    phase: Phase,
+    begun: Mono,
+    held: Map<Id, Held>,
+    alarms: Alarms,
+    /// Jobs whose handlers run; each has a slot.
+    busy: u32,
+    /// Handlers that could not be stopped: their slots come back when they end.
+    leaked: BTreeSet<(Id, u64)>,
+    lanes: Lanes,
+    suspects: Suspects,
+    seq: u64,
+    /// Look at the next opportunity.
+    hungry: bool,
+    next_look: Mono,
+    claim: Line<ClaimReq>,
+    settle: Line<Vec<Settle>>,
+    queued: VecDeque<Settle>,
+    beat: Line<Vec<Beat>>,
+    next_beat: Mono,
+    /// Those of this round of beats that wait for their call.
+    round: Vec<Id>,
+    next_leases: Mono,
+    reaper: Reaper,
+    prune: Line<()>,
+    next_prune: Mono,
+    cron: Crontab,
+    out: VecDeque<Output>,
+    /// There was input since the last advance.
+    fresh: bool,
+    report: PoolReport,
+}
+
+/// How many jobs that crashed before may run at once.
+#[derive(Debug)]
+struct Suspects {
+    /// Doubles with each that ends.
+    allowed: u32,
+    running: u32,
+    /// Running ones with two crashes or more: they run alone.
+    alone: u32,
+}
+
+/// Looks for ended records to forget this often.
+const PRUNE: Duration = Duration::from_secs(60);
+const PRUNE_LIMIT: u32 = 1000;
+/// A checkpoint is stored at most this much later.
+const CHECKPOINT: Duration = Duration::from_secs(1);
+/// How long a dropped handler has to be gone before its slot counts as leaked.
+const PROOF: Duration = Duration::from_secs(1);
+
+impl Pool {
+    /// A worker that starts now.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] says what to change.
+    pub fn new(config: PoolConfig, seed: &Seed, now: Mono) -> Result<Self, ConfigError> {
+        config.check()?;
+        let mut rng = Rng::new(seed);
+        let owner = Owner::draw(&mut rng);
+        let keyed = Keyed::from_seed(&rng.fork());
+        let lease = config.lease;
+        Ok(Self {
+            lanes: Lanes::new(&config.queues, config.order),
+            reaper: Reaper::new(lease, now),
+            cron: Crontab::new(&config.cron),
+            config,
+            owner,
+            rng,
+            now,
+            store: None,
+            phase: Phase::Running,
+            begun: now,
+            held: Map::with_hasher(keyed),
+            alarms: Alarms::default(),
+            busy: 0,
+            leaked: BTreeSet::new(),
+            suspects: Suspects {
+                allowed: 1,
+                running: 0,
+                alone: 0,
+            },
+            seq: 0,
+            hungry: true,
+            next_look: now,
+            claim: Line::new(),
+            settle: Line::new(),
+            queued: VecDeque::new(),
+            beat: Line::new(),
+            next_beat: now.plus(lease / 3),
+            round: Vec::new(),
+            next_leases: now.plus(lease),
+            prune: Line::new(),
+            next_prune: now.plus(PRUNE / 4),
+            out: VecDeque::new(),
+            fresh: true,
+            report: PoolReport::default(),
+        })
+    }
+
+    /// The incarnation it claims as.
+    #[must_use]
+    pub const fn owner(&self) -> Owner {
+        self.owner
+    }
+
+    /// How far a stop has come.
+    #[must_use]
+    pub const fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// How many handlers run.
+    #[must_use]
+    pub const fn running(&self) -> u32 {
+        self.busy
+    }
+
+    /// Takes an event at `now`; [`Pool::poll`] then says what follows. An answer nothing waits for is
+    /// ignored: it is a repeat.
+    pub fn input(&mut self, now: Mono, input: Input) {
+        self.now = self.now.max(now);
+        match input {
+            Input::Tick => {}
+            Input::Claimed(claimed) => self.claimed(claimed),
+            Input::Settled(settled) => self.settled(&settled),
+            Input::Beaten(beaten) => self.beaten(&beaten),
+            Input::Expired(page) => self.expired(page),
+            Input::Cron(key, out) => self.cron_answer(&key, out),
+            Input::Pruned(count) => {
+                self.prune.done();
+                // More than one page: the next soon.
+                let wait = if count >= u64::from(PRUNE_LIMIT) {
+                    Duration::from_millis(100)
+                } else {
+                    PRUNE
+                };
+                self.next_prune = self.now.plus(wait);
+            }
+            Input::Failed(call, error) => self.failed(&call, error),
+            Input::Ended { id, token, end } => self.ended(id, token, end),
+            Input::Dropped { id, token } => self.dropped(id, token),
+            Input::Checkpoint {
+                id,
+                token,
+                progress,
+            } => self.checkpoint(id, token, progress),
+            Input::Wake(Wake::Queue(queue)) => {
+                self.hungry |= self.config.queues.iter().any(|share| share.queue == queue);
+            }
+            Input::Wake(Wake::Cancel(ids)) => {
+                for id in ids {
+                    self.cancel(id, Why::Asked);
+                }
+            }
+            Input::Stop => self.stop(),
+            Input::Force => self.force(),
+        }
+        self.fresh = true;
+    }
+
+    /// The next thing to do, or `None` when all is done for now. Several inputs before it are taken
+    /// together: what ended meanwhile is settled in one call.
+    pub fn poll(&mut self) -> Option<Output> {
+        if self.out.is_empty() && self.fresh {
+            self.fresh = false;
+            self.advance();
+        }
+        self.out.pop_front()
+    }
+
+    /// When to give it [`Input::Tick`] at the latest, and for what.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<(Mono, &'static str)> {
+        if self.phase == Phase::Stopped {
+            return None;
+        }
+        let looking = self.phase == Phase::Running && self.claim.idle() && self.free() > 0;
+        let all = [
+            looking.then_some((self.next_look, "look for due jobs")),
+            self.alarms.next().map(|at| (at, "a job's deadline")),
+            self.stop_deadline().map(|at| (at, "stop")),
+            (!self.held.is_empty() && self.beat.idle()).then_some((self.next_beat, "beat")),
+            (!self.held.is_empty()).then_some((self.next_leases, "lease")),
+            self.reaper.deadline().map(|at| (at, "reap")),
+            self.prune.idle().then_some((self.next_prune, "prune")),
+            self.cron.deadline().map(|at| (at, "cron")),
+            self.claim.deadline().map(|at| (at, "claim again")),
+            self.settle.deadline().map(|at| (at, "settle again")),
+            self.beat.deadline().map(|at| (at, "beat again")),
+            self.prune.deadline().map(|at| (at, "prune again")),
+        ];
+        all.into_iter().flatten().min_by_key(|(at, _)| *at)
+    }
+
+    /// Does whatever time and the state of things allow.
+    fn advance(&mut self) {
+        while let Some((id, token)) = self.alarms.due(self.now) {
+            self.alarm(id, token);
+        }
+        self.check_leases();
+        self.advance_stop();
+        self.send_again();
+        self.send_settles();
+        if self.phase == Phase::Stopped {
+            return;
+        }
+        self.send_beats();
+        if self.phase == Phase::Running {
+            self.reap();
+            self.cron();
+            if self.prune.idle() && self.now >= self.next_prune {
+                self.prune.send(self.now, ());
+                self.out.push_back(Output::Prune(PRUNE_LIMIT));
+            }
+            self.look();
+        }
+    }
+
+    /// Slots a claim may fill. A job that has ended but is not settled yet counts a little: a store
+    /// that takes claims but no settles must not be drained into memory.
+    fn free(&self) -> u32 {
+        let leaked = u32::try_from(self.leaked.len()).unwrap_or(u32::MAX);
+        let slots = self.config.slots.saturating_sub(leaked);
+        let held = u32::try_from(self.held.len()).unwrap_or(u32::MAX);
+        slots
+            .saturating_sub(self.busy)
+            .min(slots.saturating_mul(2).saturating_sub(held))
+            .min(self.config.max_batch)
+    }
+
+    fn look(&mut self) {
+        let free = self.free();
+        if !self.claim.idle() || free == 0 || !(self.hungry || self.now >= self.next_look) {
+            return;
+        }
+        self.hungry = false;
+        self.seq += 1;
+        let suspects = match self.suspects.alone {
+            0 => self.suspects.allowed.saturating_sub(self.suspects.running),
+            _ => 0,
+        };
+        let request = ClaimReq {
+            owner: self.owner,
+            seq: self.seq,
+            lanes: self.lanes.plan(free, suspects),
+            limit: free,
+            max_bytes: self.config.max_bytes,
+            lease: self.config.lease,
+        };
+        let request = self.claim.send(self.now, request);
+        self.out.push_back(Output::Claim(request));
+    }
+
+    fn claimed(&mut self, claimed: Claimed) {
+        let Some((request, since)) = self.claim.done() else {
+            return;
+        };
+        self.store = Some((claimed.now, self.now));
+        let full = claimed.jobs.len() >= request.limit as usize;
+        // When the store says, at the latest after the configured pause; spread, so that a fleet does not look at once.
+        let look = self.config.look;
+        let spread = look + look.mul_f64(self.rng.below(256) as f64 / 1024.0);
+        let wait = match claimed.next_due {
+            _ if full => Duration::ZERO,
+            Some(due) if due <= claimed.now && claimed.jobs.is_empty() => {
+                // Due, yet not given: a lane this claim did not ask for more of. Not at once again.
+                Duration::from_millis(50).min(look)
+            }
+            Some(due) => {
+                Duration::from_millis(due.0.saturating_sub(claimed.now.0).max(0) as u64).min(spread)
+            }
+            None => spread,
+        };
+        self.next_look = self.now.plus(wait);
+        let deadline = since.plus(request.lease);
+        for job in claimed.jobs {
+            self.take(job, deadline);
+        }
+        self.next_leases = self.next_leases.min(deadline);
+    }
+
+    /// Takes a job over from a claim: starts it, or gives it back.
+    fn take(&mut self, job: Record, deadline: Mono) {
+        let id = job.id();
+        let suspect = job.crashes > 0;
+        let alone = job.crashes > 1;
+        let mut held = Held::new(&job, self.owner, deadline);
+        let crowded = suspect && (self.suspects.alone > 0 || alone && self.suspects.running > 0);
+        if self.phase != Phase::Running || self.now >= deadline || crowded {
+            // Unstarted. A crowded suspect waits a moment: at once it would be claimed again.
+            let after = if crowded {
+                Duration::from_secs(1)
+            } else {
+                Duration::ZERO
+            };
+            held.stage = Stage::Settling;
+            let outcome = Outcome::Released {
+                after,
+                unknown: false,
+            };
+            self.queued.push_back(held.settle(id, outcome, Vec::new()));
+            self.held.insert(id, held);
+            return;
+        }
+        self.suspects.running += u32::from(suspect);
+        self.suspects.alone += u32::from(alone);
+        if let Some(timeout) = job.spec.timeout {
+            self.alarms
+                .set(&self.held, self.now.plus(timeout), id, job.token);
+        }
+        self.busy += 1;
+        self.report.started += 1;
+        self.held.insert(id, held);
+        self.out.push_back(Output::Start(job));
+    }
+
+    fn check_leases(&mut self) {
+        if self.now < self.next_leases {
+            return;
+        }
+        let now = self.now;
+        let lost: Vec<Id> = self
+            .held
+            .iter()
+            .filter(|(_, held)| held.deadline <= now && held.stage == Stage::Running)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in lost {
+            self.out.push_back(Output::Note(Note::LeaseLost(id)));
+            self.cancel(id, Why::Lease);
+        }
+        let next = self
+            .held
+            .values()
+            .map(|held| held.deadline)
+            .filter(|at| *at > now)
+            .min();
+        self.next_leases = next.unwrap_or(now.plus(self.config.lease));
+    }
+
+    fn send_beats(&mut self) {
+        if self.held.is_empty() {
+            self.next_beat = self.now.plus(self.config.lease / 3);
+            return;
+        }
+        if !self.beat.idle() {
+            return;
+        }
+        if self.round.is_empty() {
+            if self.now < self.next_beat {
+                return;
+            }
+            self.next_beat = self.now.plus(self.config.lease / 3);
+            self.round.extend(self.held.keys());
+        }
+        let at = self
+            .round
+            .len()
+            .saturating_sub(self.config.max_batch as usize);
+        let beats: Vec<Beat> = self
+            .round
+            .drain(at..)
+            .filter_map(|id| self.held.get(&id).map(|held| held.beat(id)))
+            .collect();
+        if !beats.is_empty() {
+            let beats = self.beat.send(self.now, beats);
+            self.out.push_back(Output::Beat(beats, self.config.lease));
+        }
+    }
+
+    fn beaten(&mut self, beaten: &[Beaten]) {
+        let Some((beats, since)) = self.beat.done() else {
+            return;
+        };
+        for (beat, beaten) in beats.iter().zip(beaten) {
+            let Some(held) = self.held.get_mut(&beat.id) else {
+                continue;
+            };
+            if held.fence != beat.fence {
+                continue;
+            }
+            match beaten {
+                Beaten::Alive { cancel } => {
+                    held.deadline = since.plus(self.config.lease);
+                    held.stored(beat.progress.as_ref());
+                    if *cancel {
+                        self.cancel(beat.id, Why::Asked);
+                    }
+                }
+                // One that is being settled is lost only to its own settle.
+                Beaten::Lost if held.stage != Stage::Settling => {
+                    self.out.push_back(Output::Note(Note::LeaseLost(beat.id)));
+                    self.cancel(beat.id, Why::Lease);
+                }
+                Beaten::Lost => {}
+            }
+        }
+    }
+
+    fn checkpoint(&mut self, id: Id, token: u64, progress: Bytes) {
+        if let Some(held) = self.held.get_mut(&id)
+            && held.fence.token == token
+        {
+            held.progress = Some(progress);
+            self.next_beat = self.next_beat.min(self.now.plus(CHECKPOINT));
+        }
+    }
+
+    fn send_again(&mut self) {
+        let now = self.now;
+        if let Some(request) = self.claim.resend(now) {
+            self.out.push_back(Output::Claim(request));
+        }
+        if let Some(settles) = self.settle.resend(now) {
+            self.out.push_back(Output::Settle(settles));
+        }
+        if let Some(beats) = self.beat.resend(now) {
+            self.out.push_back(Output::Beat(beats, self.config.lease));
+        }
+        if self.prune.resend(now).is_some() {
+            self.out.push_back(Output::Prune(PRUNE_LIMIT));
+        }
+        if let Some(cursor) = self.reaper.line.resend(now) {
+            self.out
+                .push_back(Output::Expired((*cursor).clone(), reaper::PAGE));
+        }
+    }
+
+    fn failed(&mut self, call: &Call, error: String) {
+        let (now, rng) = (self.now, &mut self.rng);
+        let (wait, failures) = match call {
+            Call::Claim => (self.claim.failed(now, rng), self.claim.failures()),
+            Call::Settle => (self.settle.failed(now, rng), self.settle.failures()),
+            Call::Beat => (self.beat.failed(now, rng), self.beat.failures()),
+            Call::Expired => (
+                self.reaper.line.failed(now, rng),
+                self.reaper.line.failures(),
+            ),
+            Call::Prune => (self.prune.failed(now, rng), self.prune.failures()),
+            Call::Cron(key) => self.cron.failed(key, now, rng),
+        };
+        if let Some(wait) = wait {
+            let call = call.clone();
+            self.out.push_back(Output::Note(Note::CallFailed {
+                call,
+                error,
+                wait,
+                failures,
+            }));
+        }
+    }
+
+    /// What the store's clock reads now, as far as its last answer tells.
+    fn store_now(&self) -> Option<Wall> {
+        let (wall, at) = self.store?;
+        Some(super::later(wall, self.now.since(at)))
+    }
+}

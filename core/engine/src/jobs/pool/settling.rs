@@ -1,0 +1,251 @@
+//! From the end of a handler to the settled lease.
+
+use std::time::Duration;
+
+use super::super::call::{Settle, Settled};
+use super::super::retry::{Verdict, Why as GaveUp};
+use super::super::{Failure, Id, Kind, NewJob, Outcome, Reason};
+use super::held::{Held, Stage, Why};
+use super::{End, Note, Output, PROOF, Phase, Pool};
+
+/// The longest a job of an unknown kind is given back for.
+const RETURN_LONGEST: Duration = Duration::from_secs(300);
+
+impl Pool {
+    pub(super) fn ended(&mut self, id: Id, token: u64, end: End) {
+        if self.leaked.remove(&(id, token)) {
+            return;
+        }
+        let Some((why, held)) = self.running_mut(id, token) else {
+            return;
+        };
+        let spec = held.spec.clone();
+        match (why, end) {
+            // Whatever it was asked, it did its work: that counts if the fence lets it.
+            (_, End::Succeeded { result, then }) => {
+                self.finish(id, Outcome::Succeeded(result), then);
+            }
+            (Some(why @ (Why::Timeout | Why::Asked | Why::Lease)), _) => self.stopped(id, why),
+            (Some(Why::Stop), End::Failed { .. }) => self.stopped(id, Why::Stop),
+            (_, End::Failed { text, after }) => {
+                let outcome = self.fail(id, &text, after);
+                self.finish(id, outcome, Vec::new());
+            }
+            (_, End::Fatal { text }) => {
+                let failure = Failure::new(&text);
+                let reason = Reason::Fatal;
+                self.finish(id, Outcome::Dead { reason, failure }, Vec::new());
+            }
+            (_, End::Snoozed(after)) => self.finish(id, Outcome::Snoozed(after), Vec::new()),
+            (_, End::Unknown) => {
+                let after = Duration::from_secs(1)
+                    .saturating_mul(1 << self.held[&id].returns.min(9))
+                    .min(RETURN_LONGEST);
+                self.out
+                    .push_back(Output::Note(Note::Unknown(spec.id, after)));
+                let unknown = true;
+                self.finish(id, Outcome::Released { after, unknown }, Vec::new());
+            }
+        }
+    }
+
+    pub(super) fn dropped(&mut self, id: Id, token: u64) {
+        if self.leaked.remove(&(id, token)) {
+            return;
+        }
+        let Some((why, _)) = self.running_mut(id, token) else {
+            return;
+        };
+        match why {
+            Some(why) => self.stopped(id, why),
+            None => {
+                let outcome = self.fail(id, "the handler was dropped", None);
+                self.finish(id, outcome, Vec::new());
+            }
+        }
+    }
+
+    /// A handler is proved stopped, for this reason, without a result.
+    fn stopped(&mut self, id: Id, why: Why) {
+        let outcome = match why {
+            Why::Timeout => self.timed_out(id),
+            Why::Asked => Outcome::Cancelled,
+            Why::Lease | Why::Stop => {
+                self.report.released += u64::from(why == Why::Stop);
+                Outcome::Released {
+                    after: Duration::ZERO,
+                    unknown: false,
+                }
+            }
+        };
+        self.finish(id, outcome, Vec::new());
+    }
+
+    /// A handler was dropped and is not gone: it blocks its thread. Its slot is lost until it ends.
+    fn unproved(&mut self, id: Id, token: u64, why: Why) {
+        self.out.push_back(Output::Note(Note::Leaked(id)));
+        let outcome = match why {
+            Why::Timeout => self.timed_out(id),
+            Why::Asked => Outcome::Cancelled,
+            Why::Lease | Why::Stop => {
+                self.report.abandoned += u64::from(why == Why::Stop);
+                Outcome::Abandoned
+            }
+        };
+        self.finish(id, outcome, Vec::new());
+        self.leaked.insert((id, token));
+    }
+
+    fn timed_out(&mut self, id: Id) -> Outcome {
+        let timeout = self.held.get(&id).and_then(|held| held.spec.timeout);
+        let text = format!("timed out after {:?}", timeout.unwrap_or_default());
+        self.fail(id, &text, None)
+    }
+
+    /// What a failed attempt comes to under the job's retry rule.
+    fn fail(&mut self, id: Id, text: &str, asked: Option<Duration>) -> Outcome {
+        let failure = Failure::new(text);
+        let store_now = self.store_now();
+        let Some(held) = self.held.get(&id) else {
+            return Outcome::Retry {
+                after: Duration::ZERO,
+                failure,
+            };
+        };
+        let age = store_now.map_or(0, |now| now.0.saturating_sub(held.enqueued_at.0));
+        let age = Duration::from_millis(u64::try_from(age).unwrap_or(0));
+        let retry = &held.spec.retry;
+        let failed = held.failures.saturating_add(1);
+        match retry.after(failed, held.delay, age, asked, self.rng.u64()) {
+            Verdict::Retry(after) => Outcome::Retry { after, failure },
+            Verdict::GiveUp(GaveUp::Until) => {
+                let reason = Reason::RetryUntil;
+                Outcome::Dead { reason, failure }
+            }
+            Verdict::GiveUp(_) => {
+                let reason = Reason::Attempts;
+                Outcome::Dead { reason, failure }
+            }
+        }
+    }
+
+    /// The lease, if its handler still counts as running.
+    fn running_mut(&mut self, id: Id, token: u64) -> Option<(Option<Why>, &mut Held)> {
+        let held = self.held.get_mut(&id)?;
+        (held.fence.token == token && held.stage != Stage::Settling).then_some((held.why, held))
+    }
+
+    /// A handler no longer counts as running; its lease waits to be settled.
+    fn finish(&mut self, id: Id, outcome: Outcome, then: Vec<NewJob>) {
+        let Some(held) = self.held.get_mut(&id) else {
+            return;
+        };
+        held.stage = Stage::Settling;
+        let token = held.fence.token;
+        let crashes = held.crashes;
+        self.queued.push_back(held.settle(id, outcome, then));
+        self.alarms.clear(id, token);
+        self.busy = self.busy.saturating_sub(1);
+        if crashes > 0 {
+            let suspects = &mut self.suspects;
+            suspects.running = suspects.running.saturating_sub(1);
+            suspects.alone = suspects.alone.saturating_sub(u32::from(crashes > 1));
+            suspects.allowed = suspects.allowed.saturating_mul(2).min(self.config.slots);
+            // The suspects' lanes may not have been asked for all they hold.
+            self.hungry = true;
+        }
+    }
+
+    pub(super) fn alarm(&mut self, id: Id, token: u64) {
+        let Some((why, held)) = self.running_mut(id, token) else {
+            return;
+        };
+        match held.stage {
+            Stage::Running => self.cancel(id, Why::Timeout),
+            Stage::Cancelling => self.abort(id),
+            Stage::Aborting => self.unproved(id, token, why.unwrap_or(Why::Stop)),
+            Stage::Settling => {}
+        }
+    }
+
+    /// Asks a handler to stop, once.
+    pub(super) fn cancel(&mut self, id: Id, why: Why) {
+        let Some(held) = self.held.get_mut(&id) else {
+            return;
+        };
+        if held.stage != Stage::Running {
+            return;
+        }
+        held.stage = Stage::Cancelling;
+        held.why = Some(why);
+        let token = held.fence.token;
+        self.out.push_back(Output::Cancel(id));
+        match why {
+            // It may run elsewhere soon: no time to lose.
+            Why::Lease => self.abort(id),
+            // The hard deadline of the stop.
+            Why::Stop => self.alarms.clear(id, token),
+            Why::Timeout | Why::Asked => {
+                let at = self.now.plus(self.config.grace);
+                self.alarms.set(&self.held, at, id, token);
+            }
+        }
+    }
+
+    pub(super) fn abort(&mut self, id: Id) {
+        let Some(held) = self.held.get_mut(&id) else {
+            return;
+        };
+        if matches!(held.stage, Stage::Aborting | Stage::Settling) {
+            return;
+        }
+        held.stage = Stage::Aborting;
+        let token = held.fence.token;
+        self.out.push_back(Output::Abort(id));
+        self.alarms.set(&self.held, self.now.plus(PROOF), id, token);
+    }
+
+    pub(super) fn send_settles(&mut self) {
+        if !self.settle.idle() || self.queued.is_empty() || self.phase == Phase::Stopped {
+            return;
+        }
+        let batch = self.queued.len().min(self.config.max_batch as usize);
+        let settles: Vec<Settle> = self.queued.drain(..batch).collect();
+        let settles = self.settle.send(self.now, settles);
+        self.out.push_back(Output::Settle(settles));
+    }
+
+    pub(super) fn settled(&mut self, settled: &[Settled]) {
+        let Some((settles, _)) = self.settle.done() else {
+            return;
+        };
+        for (settle, settled) in settles.iter().zip(settled) {
+            let ours = self.held.get(&settle.id).map(|held| held.fence) == Some(settle.fence);
+            if ours {
+                self.held.remove(&settle.id);
+                self.report.settled += u64::from(matches!(settled, Settled::Applied(_)));
+            }
+            match settled {
+                Settled::Applied(kind) => self.again(*kind, &settle.outcome),
+                Settled::Fenced | Settled::NotFound if ours => {
+                    self.out.push_back(Output::Note(Note::Fenced(settle.id)));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// A job went back into its lane: whoever put it there knows when it is due.
+    fn again(&mut self, kind: Kind, outcome: &Outcome) {
+        let after = match (kind, outcome) {
+            (Kind::Retry, Outcome::Retry { after, .. })
+            | (Kind::Snooze, Outcome::Snoozed(after))
+            | (Kind::Release, Outcome::Released { after, .. })
+            | (Kind::Crash, Outcome::Crashed { after, .. }) => *after,
+            (Kind::Lapse, _) => Duration::ZERO,
+            // What it waited for or held back may be due now; a store's hint says so too.
+            _ => return,
+        };
+        self.next_look = self.next_look.min(self.now.plus(after));
+    }
+}

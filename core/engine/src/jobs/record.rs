@@ -1,0 +1,287 @@
+//! A job as a store keeps it: its specification and everything that changes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::call::Lane;
+use super::step::Kind;
+use super::{Id, NewJob, Owner, SUSPECT, Spec};
+use crate::time::Wall;
+
+/// One record. Scheduled, ready and retrying are no states: they follow from `run_at` and `attempt`, so
+/// there is no promotion between two lists in which a job could be lost.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// What was enqueued.
+    pub spec: Arc<Spec>,
+    /// What the handler is given; dropped at success.
+    pub payload: Bytes,
+    /// [`NewJob::digest`] of what was enqueued.
+    pub digest: u64,
+    /// Where it is.
+    pub state: State,
+    /// Why it ended as it did; `None` unless dead or cancelled.
+    pub reason: Option<Reason>,
+    /// Not claimed before this, on the store's clock.
+    pub run_at: Wall,
+    /// Claims so far, refunded ones apart. The first is 1.
+    pub attempt: u32,
+    /// Attempts that failed: what the retry rule counts.
+    pub failures: u32,
+    /// Leases that ran out unsettled, since its progress last moved.
+    pub crashes: u32,
+    /// Crashes that were its own doing.
+    pub strikes: u32,
+    /// How often it was put off by its handler.
+    pub snoozes: u32,
+    /// How often it was given back by a worker that does not know its kind; resets at a start.
+    pub returns: u32,
+    /// The delay before its last retry, for backoffs that grow from it.
+    pub delay: Duration,
+    /// +1 per claim, never less: with the owner, the fence of a lease.
+    pub token: u64,
+    /// Who claimed it last. Kept after the settle, so that a repeat of it is recognised.
+    pub owner: Option<Owner>,
+    /// The claim it came with.
+    pub seq: u64,
+    /// When its lease runs out.
+    pub lease_until: Wall,
+    /// How long each beat extends the lease.
+    pub lease: Duration,
+    /// How the last lease ended.
+    pub settled: Option<Kind>,
+    /// Someone asked it to stop.
+    pub cancel: bool,
+    /// Its worker stopped hard and could not prove that the handler did.
+    pub abandoned: bool,
+    /// Its progress changed since it last crashed.
+    pub moved: bool,
+    /// What it still waits for.
+    pub waits: Vec<Id>,
+    /// Its last failures, oldest first; at most [`Record::MAX_ERRORS`].
+    pub errors: Vec<Failure>,
+    /// The handler's checkpoint; survives retries.
+    pub progress: Bytes,
+    /// What it returned.
+    pub result: Bytes,
+    /// When the store accepted it.
+    pub enqueued_at: Wall,
+    /// When it was last claimed.
+    pub started_at: Option<Wall>,
+    /// When it ended.
+    pub ended_at: Option<Wall>,
+}
+
+impl Record {
+    /// The most failures kept.
+    pub const MAX_ERRORS: usize = 8;
+
+    /// The record of `new`, accepted at `now`; waiting if there is something left to wait for.
+    #[must_use]
+    pub fn accepted(new: &NewJob, waits: Vec<Id>, now: Wall) -> Self {
+        Self {
+            spec: new.spec.clone(),
+            payload: new.payload.clone(),
+            digest: new.digest(),
+            state: if waits.is_empty() {
+                State::Pending
+            } else {
+                State::Waiting
+            },
+            reason: None,
+            run_at: new.start.at(now),
+            attempt: 0,
+            failures: 0,
+            crashes: 0,
+            strikes: 0,
+            snoozes: 0,
+            returns: 0,
+            delay: Duration::ZERO,
+            token: 0,
+            owner: None,
+            seq: 0,
+            lease_until: Wall(0),
+            lease: Duration::ZERO,
+            settled: None,
+            cancel: false,
+            abandoned: false,
+            moved: false,
+            waits,
+            errors: Vec::new(),
+            progress: Bytes::new(),
+            result: Bytes::new(),
+            enqueued_at: now,
+            started_at: None,
+            ended_at: None,
+        }
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> Id {
+        self.spec.id
+    }
+
+    /// The lane it waits in: its band's, or the suspects' if it has crashed.
+    #[must_use]
+    pub fn lane(&self) -> Lane {
+        Lane {
+            queue: self.spec.queue.clone(),
+            band: self.band(),
+        }
+    }
+
+    /// The band it waits in now.
+    #[must_use]
+    pub fn band(&self) -> u8 {
+        if self.crashes > 0 {
+            SUSPECT
+        } else {
+            self.spec.band
+        }
+    }
+
+    /// When it is too late to start it.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<Wall> {
+        self.spec
+            .expiry
+            .map(|expiry| super::later(self.enqueued_at, expiry))
+    }
+
+    /// Whether its lease has run out by the store's clock `now`. One that ends later than a lease
+    /// lasts was written before the clock went back: it counts as lapsed.
+    #[must_use]
+    pub fn lapsed(&self, now: Wall) -> bool {
+        self.lease_until <= now || self.lease_until > super::later(now, self.lease)
+    }
+}
+
+/// Where a job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// For other jobs to end; in no lane.
+    Waiting,
+    /// In its lane, due at `run_at`.
+    Pending,
+    /// Under a lease.
+    Running,
+    /// Ended well.
+    Succeeded,
+    /// Ended badly; `reason` says why.
+    Dead,
+    /// Ended because someone asked.
+    Cancelled,
+}
+
+impl State {
+    /// All of them.
+    pub const ALL: [State; 6] = [
+        State::Waiting,
+        State::Pending,
+        State::Running,
+        State::Succeeded,
+        State::Dead,
+        State::Cancelled,
+    ];
+
+    /// Whether nothing but a person starts it again.
+    #[must_use]
+    pub const fn ended(self) -> bool {
+        matches!(self, State::Succeeded | State::Dead | State::Cancelled)
+    }
+
+    /// As stored and shown.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            State::Waiting => "waiting",
+            State::Pending => "pending",
+            State::Running => "running",
+            State::Succeeded => "succeeded",
+            State::Dead => "dead",
+            State::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// Why a job is dead or cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Reason {
+    /// Every attempt failed.
+    Attempts,
+    /// It failed, and no retry could start in the time its rule allows.
+    RetryUntil,
+    /// The handler said that no retry can help.
+    Fatal,
+    /// It took down its process too often.
+    Crash,
+    /// It was too late to start it.
+    Expired,
+    /// Its record could not be read.
+    Corrupt,
+    /// A person or program asked.
+    Asked,
+    /// A newer job of the same unique key took its place.
+    Superseded(Id),
+    /// This job, for which it waited, failed.
+    Wait(Id),
+}
+
+/// One failed attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Which attempt.
+    pub attempt: u32,
+    /// When it was settled, on the store's clock.
+    pub at: Wall,
+    /// What went wrong, at most [`Failure::MAX`] bytes.
+    pub text: Box<str>,
+}
+
+impl Failure {
+    /// The longest text, in bytes.
+    pub const MAX: usize = 1024;
+
+    /// A failure of the attempt that is running. The text is cut, never refused; the store fills in the
+    /// attempt and the time.
+    #[must_use]
+    pub fn new(text: impl AsRef<[u8]>) -> Self {
+        let bytes = text.as_ref();
+        // Cut before decoding, so that a huge text is not copied; a replacement character is three bytes.
+        let text = String::from_utf8_lossy(&bytes[..bytes.len().min(Self::MAX + 4)]);
+        let mut end = text.len().min(Self::MAX);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        Self {
+            attempt: 0,
+            at: Wall(0),
+            text: text[..end].into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_text_makes_a_failure_that_is_not_too_long(bytes in prop::collection::vec(any::<u8>(), 0..3000)) {
+            let failure = Failure::new(&bytes);
+            prop_assert!(failure.text.len() <= Failure::MAX);
+            if bytes.len() <= Failure::MAX / 3 {
+                prop_assert_eq!(&*failure.text, String::from_utf8_lossy(&bytes));
+            }
+        }
+    }
+}
