@@ -356,8 +356,14 @@ fn play(case: &Case, log: &Log) -> Result<Outcome, TestCaseError> {
         flight.poll_head();
         progress(&mut flight, app.now().mono)?;
     }
-    // The head is out once the handler's limit and the one grace have passed.
-    let bound = case.limits.handler.unwrap_or_default() + Duration::from_secs(5);
+    // The head is out once the handler's limit and the one grace have passed, and the waits for the body
+    // in which the handler is not timed.
+    let bytes = case.moves.iter().map(|step| match step {
+        Move::Push(len) => *len as u64,
+        _ => 0,
+    });
+    let waits = case.limits.body_in.unwrap_or_default() * 4 + Duration::from_millis(bytes.sum());
+    let bound = case.limits.handler.unwrap_or_default() + waits + Duration::from_secs(5);
     if flight.elapsed() < bound {
         flight.advance(bound - flight.elapsed());
     }

@@ -69,7 +69,8 @@ impl Core {
         let Some(mut limit) = self.body_in_limit else {
             return;
         };
-        if let Some(at) = self.timers.get(HANDLER).filter(|_| handling) {
+        // One that is due already is late by itself, and will say so.
+        if let Some(at) = self.timers.get(HANDLER).filter(|at| handling && *at > now) {
             self.timers.clear(HANDLER);
             let upload = &mut self.upload;
             upload.standing = Some((now, at));

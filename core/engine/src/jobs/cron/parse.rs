@@ -177,16 +177,16 @@ impl Field {
             self.value(text)
                 .ok_or_else(|| CronError::Value(self, quote(part)))
         };
-        let (from, to, ranged) = match range.split_once('-') {
-            _ if range == "*" => (self.least(), self.greatest(), true),
-            None => (value(range)?, value(range)?, false),
+        let (from, to) = match range.split_once('-') {
+            _ if range == "*" => (self.least(), self.greatest()),
+            None => (value(range)?, value(range)?),
             Some((from, to)) => {
                 let (from, mut to) = (value(from)?, value(to)?);
                 // FRI-SUN is as good as 5-7.
                 if self == Field::Weekday && to == 0 && from > 0 {
                     to = 7;
                 }
-                (from, to, true)
+                (from, to)
             }
         };
         if to < from {
@@ -196,7 +196,7 @@ impl Field {
             None => 1,
             // `5/10` is 5 to some, 5,15,25,… to others; `*/90` every hour, not every 90 minutes.
             Some(step) => number(step)
-                .filter(|step| ranged && (1..=to - from).contains(step))
+                .filter(|step| (1..=to - from).contains(step))
                 .ok_or_else(|| CronError::Step(self, quote(part)))?,
         };
         Ok((from..=to)
