@@ -1,5 +1,6 @@
 //! What every machine, adapter and backend of Tideway keeps, as code that anyone can run.
 //!
+//! - [`jobs`]: the guarantees of a store of jobs; [`job_store_suite!`] runs them on yours.
 //! - [`laws`]: the laws of a sans-IO machine, for a machine of ours or of yours.
 //! - [`retry`]: a retry policy's promises; [`strategies`] draws valid ones for property tests.
 //! - [`suite`]: the guarantees of a server on an async runtime; [`adapter_suite!`] runs them on yours.
@@ -7,6 +8,7 @@
 //! Nothing here knows a runtime by name: the suites talk to a server through sockets, and to a runtime
 //! through [`Runtime`] alone. The runtimes that Tideway brings are named in `tests/` only.
 
+pub mod jobs;
 pub mod laws;
 pub mod retry;
 pub mod strategies;

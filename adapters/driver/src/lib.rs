@@ -32,6 +32,7 @@ pub use runtime::{Bound, Listener, Runtime, Sleep};
 pub use serve::{Report, serve};
 pub use server::Server;
 pub use stop::{Phase, Stop};
+pub use tasks::tasks;
 pub use tideway_engine::wire::Limits;
 pub use worker::{WorkError, Worker};
 

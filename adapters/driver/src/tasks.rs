@@ -1,8 +1,16 @@
 //! Core's object-safe [`Tasks`], over any [`Runtime`].
 
+use std::sync::Arc;
+
 use tideway::{BoxFuture, Mono, Now, Tasks};
 
 use crate::Runtime;
+
+/// The runtime as handlers see it: for a [`Clock`](tideway::Clock) or [`Jobs`](tideway::jobs::Jobs) outside of
+/// an app.
+pub fn tasks<R: Runtime>(rt: R) -> Arc<dyn Tasks> {
+    Arc::new(RuntimeTasks(rt))
+}
 
 /// A runtime as handlers see it.
 pub(crate) struct RuntimeTasks<R>(pub(crate) R);

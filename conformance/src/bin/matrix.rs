@@ -1,38 +1,51 @@
-//! Prints what the adapter suites found as a Markdown table: a row per guarantee, a column per runtime.
+//! Prints what the suites found as Markdown tables, a row per guarantee: adapter suites with a column per
+//! runtime, job store suites with a column per store and runtime.
 //!
-//! `matrix [DIRECTORY [RUNTIME…]]`: by default `conformance` in Cargo's target directory, and the
-//! runtimes that Tideway brings. Exits with 1 if a guarantee is broken on one of them, or was not tried.
+//! `matrix [DIRECTORY [NAME…]]`: by default `conformance` in Cargo's target directory, and the runtimes
+//! and stores that Tideway brings. Exits with 1 if a guarantee is broken on one of them, or was not tried.
+//! One that was skipped, since the store does not declare it, is no fault.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use tideway_conformance::suite::CASES;
 use tideway_conformance::suite::results::{Line, Verdict, read};
+use tideway_conformance::{jobs, suite};
 
 const RUNTIMES: [&str; 4] = ["tokio_multi", "tokio_current", "async_std", "smol"];
+const STORES: [&str; 3] = ["memory_tokio", "memory_async_std", "memory_smol"];
+
+/// Results by suite, each by case.
+type Results = Vec<(String, BTreeMap<String, Line>)>;
 
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let directory = args.next().map_or_else(default_directory, PathBuf::from);
-    let mut runtimes: Vec<String> = args.collect();
-    if runtimes.is_empty() {
-        runtimes = RUNTIMES.map(str::to_owned).into();
-    }
-    let results: Vec<(String, BTreeMap<String, Line>)> = runtimes
-        .into_iter()
-        .map(|runtime| {
-            let lines = read(&directory.join(format!("{runtime}.tsv")));
-            (runtime, lines)
-        })
+    let named: Vec<String> = args.collect();
+    let file = |name: &str| directory.join(format!("{name}.tsv"));
+    let (stores, runtimes): (Vec<String>, Vec<String>) = if named.is_empty() {
+        (
+            STORES.map(str::to_owned).into(),
+            RUNTIMES.map(str::to_owned).into(),
+        )
+    } else {
+        let is_store = |name: &String| file(&format!("jobs/{name}")).exists();
+        named.into_iter().partition(is_store)
+    };
+    let results = |names: Vec<String>, under: &str| -> Results {
+        let read = |name: String| {
+            let lines = read(&file(&format!("{under}{name}")));
+            (name, lines)
+        };
+        names.into_iter().map(read).collect()
+    };
+    let stored: Vec<_> = jobs::CASES
+        .iter()
+        .map(|case| (case.chapter, case.name))
         .collect();
-    let wrong = print(&results);
+    let wrong = print("runtimes", suite::CASES, &results(runtimes, ""))
+        + print("stores", &stored, &results(stores, "jobs/"));
     if wrong == 0 {
-        println!(
-            "\n{} guarantees on {} runtimes: all kept.",
-            CASES.len(),
-            results.len()
-        );
         return ExitCode::SUCCESS;
     }
     println!(
@@ -50,17 +63,17 @@ fn default_directory() -> PathBuf {
     PathBuf::from(target).join("conformance")
 }
 
-/// Prints the table; returns how many cells are wrong.
-fn print(results: &[(String, BTreeMap<String, Line>)]) -> usize {
-    let names: Vec<&str> = results
-        .iter()
-        .map(|(runtime, _)| runtime.as_str())
-        .collect();
+/// Prints a table; returns how many cells are wrong.
+fn print(what: &str, cases: &[(&str, &str)], results: &Results) -> usize {
+    if results.is_empty() {
+        return 0;
+    }
+    let names: Vec<&str> = results.iter().map(|(name, _)| name.as_str()).collect();
     println!("| guarantee | {} |", names.join(" | "));
     println!("|---|{}", "---|".repeat(names.len()));
     let mut wrong = 0;
     let mut chapter = "";
-    for (module, case) in CASES {
+    for (module, case) in cases {
         if *module != chapter {
             chapter = module;
             println!("| **{chapter}** |{}", " |".repeat(names.len()));
@@ -71,6 +84,16 @@ fn print(results: &[(String, BTreeMap<String, Line>)]) -> usize {
         let cells: Vec<String> = cells.collect();
         println!("| {} | {} |", case.replace('_', " "), cells.join(" | "));
     }
+    let verdict = if wrong == 0 {
+        "all kept"
+    } else {
+        "not all kept"
+    };
+    println!(
+        "\n{} guarantees on {} {what}: {verdict}.\n",
+        cases.len(),
+        names.len()
+    );
     wrong
 }
 
@@ -81,6 +104,7 @@ fn cell(line: Option<&Line>, wrong: &mut usize) -> String {
     };
     let text = match verdict {
         Verdict::Kept(took) => format!("{} ms", took.as_millis()),
+        Verdict::Skipped => "skipped".into(),
         Verdict::Broken(_) => {
             *wrong += 1;
             "**broken**".into()

@@ -1,5 +1,5 @@
-//! What came of each case, one line each in `target/conformance/<runtime>.tsv`; the program `matrix`
-//! makes a table of them.
+//! What came of each case, one line each in `target/conformance/<runtime>.tsv`, of job stores in
+//! `target/conformance/jobs/<store>.tsv`; the program `matrix` makes tables of them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,6 +16,8 @@ pub enum Verdict {
     Broken(Duration),
     /// It was begun and took the process with it.
     Died,
+    /// It was not asked of this one; the note says why.
+    Skipped,
 }
 
 /// A line of a file.
@@ -33,6 +35,7 @@ impl fmt::Display for Line {
             Verdict::Kept(took) => ("kept", took),
             Verdict::Broken(took) => ("broken", took),
             Verdict::Died => ("died", Duration::ZERO),
+            Verdict::Skipped => ("skipped", Duration::ZERO),
         };
         write!(f, "{word}\t{}\t{}", took.as_millis(), self.note)
     }
@@ -51,6 +54,7 @@ pub fn read(file: &Path) -> BTreeMap<String, Line> {
             "kept" => Verdict::Kept(took),
             "broken" => Verdict::Broken(took),
             "died" => Verdict::Died,
+            "skipped" => Verdict::Skipped,
             _ => return None,
         };
         let note = note.to_owned();
@@ -63,9 +67,9 @@ pub fn read(file: &Path) -> BTreeMap<String, Line> {
 static FILE: Mutex<()> = Mutex::new(());
 
 /// Replaces one line, in the directory beside Cargo's own for test files.
-pub(super) fn write(
+pub(crate) fn write(
     test_files: Option<&str>,
-    runtime: &str,
+    suite: &str,
     case: &str,
     verdict: Verdict,
     note: &str,
@@ -74,7 +78,7 @@ pub(super) fn write(
         return;
     };
     let _one = FILE.lock().unwrap_or_else(PoisonError::into_inner);
-    let file: PathBuf = target.join("conformance").join(format!("{runtime}.tsv"));
+    let file: PathBuf = target.join("conformance").join(format!("{suite}.tsv"));
     let mut lines = read(&file);
     let note = note.replace(['\t', '\n'], " ");
     lines.insert(case.to_owned(), Line { verdict, note });
@@ -82,8 +86,8 @@ pub(super) fn write(
         .iter()
         .map(|(case, line)| format!("{case}\t{line}\n"))
         .collect();
-    let written = std::fs::create_dir_all(target.join("conformance"))
-        .and_then(|()| std::fs::write(&file, text));
+    let directory = file.parent().unwrap_or(target);
+    let written = std::fs::create_dir_all(directory).and_then(|()| std::fs::write(&file, text));
     if let Err(error) = written {
         eprintln!("the result of {case} is not in {}: {error}", file.display());
     }

@@ -1,0 +1,90 @@
+//! What the author of a store writes: how to open it, and how to run a future.
+
+use std::error::Error;
+use std::future::Future;
+
+use tideway::BoxFuture;
+use tideway::jobs::{DynJobStore, JobStore};
+
+use super::TestClock;
+
+/// Why a store cannot be opened. A case fails with its message: a missing service is never skipped.
+pub type OpenError = Box<dyn Error + Send + Sync>;
+
+/// A store under test and the runtime it runs on. The suite makes one for each case.
+///
+/// ```
+/// # use tideway_conformance::jobs::{Harness, OpenError, TestClock};
+/// # use tideway::BoxFuture;
+/// # fn example<MyStore: tideway::jobs::JobStore>(connect: fn(TestClock) -> Result<MyStore, OpenError>) {
+/// struct Mine<MyStore> {
+///     clock: TestClock,
+///     connect: fn(TestClock) -> Result<MyStore, OpenError>,
+/// }
+///
+/// impl<MyStore: tideway::jobs::JobStore> Harness for Mine<MyStore> {
+///     type Store = MyStore;
+///
+///     async fn open(&self) -> Result<MyStore, OpenError> {
+///         (self.connect)(self.clock.clone())
+///     }
+///
+///     fn clock(&self) -> Option<TestClock> {
+///         Some(self.clock.clone())
+///     }
+///
+///     fn block_on(&self, task: BoxFuture<'_, ()>) {
+///         smol::block_on(task);
+///     }
+/// }
+/// # }
+/// ```
+pub trait Harness: Send + Sync + 'static {
+    /// The store.
+    type Store: JobStore;
+
+    /// Opens a store with nothing in it: a fresh name space, file or table prefix. Called once.
+    fn open(&self) -> impl Future<Output = Result<Self::Store, OpenError>> + Send;
+
+    /// Opens again what [`open`](Harness::open) opened, after that was dropped. Asked of stores
+    /// that outlive their process.
+    fn reopen(&self) -> impl Future<Output = Result<Self::Store, OpenError>> + Send {
+        async { Err("`Harness::reopen` is not written: the level Durable needs it".into()) }
+    }
+
+    /// The clock the store reads, if a test can move it. Without one the suite waits, with short
+    /// leases, and the level Time cannot be run.
+    fn clock(&self) -> Option<TestClock> {
+        None
+    }
+
+    /// Runs `task` to its end on the calling thread, with the runtime running. Called from several
+    /// threads at once; the store is opened in the first and used in all.
+    fn block_on(&self, task: BoxFuture<'_, ()>);
+}
+
+/// A [`Harness`] whose store has no type.
+pub(super) trait Erased: Send + Sync {
+    fn open(&self) -> BoxFuture<'_, Result<DynJobStore, OpenError>>;
+    fn reopen(&self) -> BoxFuture<'_, Result<DynJobStore, OpenError>>;
+    fn clock(&self) -> Option<TestClock>;
+    fn block_on(&self, task: BoxFuture<'_, ()>);
+}
+
+impl<H: Harness> Erased for H {
+    fn open(&self) -> BoxFuture<'_, Result<DynJobStore, OpenError>> {
+        Box::pin(async { Harness::open(self).await.map(DynJobStore::new) })
+    }
+
+    fn reopen(&self) -> BoxFuture<'_, Result<DynJobStore, OpenError>> {
+        Box::pin(async { Harness::reopen(self).await.map(DynJobStore::new) })
+    }
+
+    fn clock(&self) -> Option<TestClock> {
+        Harness::clock(self)
+    }
+
+    fn block_on(&self, task: BoxFuture<'_, ()>) {
+        Harness::block_on(self, task);
+    }
+}

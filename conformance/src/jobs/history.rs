@@ -1,0 +1,211 @@
+//! Calls and replies that several clients made, with their times, and the search for an order in
+//! which one client alone would have got the same replies from the specification.
+//!
+//! Such an order must keep what is visible from outside: a call that was answered before another was
+//! sent comes before it (Herlihy and Wing, 1990). The search is that of Wing and Gong (1993), with the
+//! states already seen remembered (Lowe, 2017); windows are small, so it ends.
+
+use std::time::Instant;
+
+use tideway_engine::Wall;
+use tideway_engine::jobs::call::{
+    Beat, Beaten, ClaimReq, Control, ControlOut, Enqueued, Settle, Settled,
+};
+use tideway_engine::jobs::{Id, Name, NewJob, Record};
+use tideway_memory::Model;
+
+use super::Cx;
+use super::cx::{LONG, sure};
+use super::worker::timeless;
+
+/// A call as a client makes it.
+#[derive(Clone, Debug)]
+pub(super) enum Call {
+    Enqueue(Vec<NewJob>),
+    Claim(ClaimReq),
+    Settle(Vec<Settle>),
+    Beat(Vec<Beat>),
+    Control(Control),
+    Jobs(Vec<Id>),
+    /// Of one queue, by state.
+    Counts(Name),
+}
+
+/// What it was answered, without the times of a clock.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Said {
+    Enqueued(Vec<Enqueued>),
+    Claimed(Vec<Record>, bool),
+    Settled(Vec<Settled>),
+    Beaten(Vec<Beaten>),
+    Controlled(ControlOut),
+    Jobs(Vec<Option<Record>>),
+    Counts([u64; 6]),
+}
+
+/// One call and its reply.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) client: usize,
+    pub(super) sent: Instant,
+    pub(super) answered: Instant,
+    pub(super) call: Call,
+    pub(super) said: Said,
+}
+
+impl Call {
+    /// Makes it, and gives the records of a claim as they came.
+    pub(super) async fn make(self, cx: &Cx, client: usize) -> (Entry, Vec<Record>) {
+        let sent = Instant::now();
+        let mut claimed = Vec::new();
+        let said = match &self {
+            Call::Enqueue(jobs) => Said::Enqueued(cx.enqueue(jobs).await),
+            Call::Claim(req) => {
+                let got = cx.claim(req).await;
+                claimed.clone_from(&got.jobs);
+                claim(got.jobs, got.next_due)
+            }
+            Call::Settle(settles) => Said::Settled(cx.settle(settles).await),
+            Call::Beat(beats) => Said::Beaten(cx.heartbeat(beats, LONG).await),
+            Call::Control(control) => Said::Controlled(cx.control(control.clone()).await),
+            Call::Jobs(ids) => jobs(cx.records(ids).await),
+            Call::Counts(queue) => {
+                let store = cx.store();
+                let stats = sure("stats", || tideway::jobs::JobStore::stats(&store)).await;
+                counts(stats, queue)
+            }
+        };
+        let entry = Entry {
+            client,
+            sent,
+            answered: Instant::now(),
+            call: self,
+            said,
+        };
+        (entry, claimed)
+    }
+
+    fn ask(&self, model: &mut Model, now: Wall) -> Said {
+        match self {
+            Call::Enqueue(jobs) => Said::Enqueued(model.enqueue(jobs, now)),
+            Call::Claim(req) => {
+                let got = model.claim(req, now);
+                claim(got.jobs, got.next_due)
+            }
+            Call::Settle(settles) => Said::Settled(model.settle(settles, now)),
+            Call::Beat(beats) => Said::Beaten(model.heartbeat(beats, LONG, now)),
+            Call::Control(control) => Said::Controlled(model.control(control, now)),
+            Call::Jobs(ids) => jobs(model.jobs(ids)),
+            Call::Counts(queue) => counts(model.stats(now), queue),
+        }
+    }
+}
+
+fn claim(jobs: Vec<Record>, next: Option<Wall>) -> Said {
+    Said::Claimed(jobs.into_iter().map(timeless).collect(), next.is_some())
+}
+
+fn jobs(jobs: Vec<Option<Record>>) -> Said {
+    Said::Jobs(jobs.into_iter().map(|job| job.map(timeless)).collect())
+}
+
+fn counts(stats: tideway_engine::jobs::call::Stats, queue: &Name) -> Said {
+    let found = stats.queues.into_iter().find(|one| one.queue == *queue);
+    Said::Counts(found.map_or([0; 6], |one| {
+        [
+            one.waiting,
+            one.pending,
+            one.running,
+            one.succeeded,
+            one.dead,
+            one.cancelled,
+        ]
+    }))
+}
+
+/// Whether some order of `history`, in which one call follows another if it was sent after the
+/// other's reply, gives all its replies, from an empty specification. At most 64 entries.
+pub(super) fn is_linearizable(history: &[Entry], now: Wall) -> bool {
+    assert!(history.len() <= 64, "{} calls in one window", history.len());
+    let all = u64::MAX >> (64 - history.len().max(1));
+    let mut seen: Vec<(u64, Model)> = Vec::new();
+    let mut open = vec![(0_u64, Model::new())];
+    while let Some((done, model)) = open.pop() {
+        if done == all || history.is_empty() {
+            return true;
+        }
+        let left = || {
+            let left = history.iter().enumerate();
+            left.filter(move |(n, _)| done & 1 << n == 0)
+        };
+        // What was sent after another's reply cannot come before it.
+        let Some(first) = left().map(|(_, entry)| entry.answered).min() else {
+            return true;
+        };
+        for (n, entry) in left().filter(|(_, entry)| entry.sent <= first) {
+            let mut next = model.clone();
+            if entry.call.ask(&mut next, now) != entry.said {
+                continue;
+            }
+            let state = (done | 1 << n, next);
+            if !seen.contains(&state) {
+                seen.push(state.clone());
+                open.push(state);
+            }
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::jobs::fixture::job;
+
+    /// An enqueue, and a look at the job that began and ended at these seconds and found it or not.
+    fn history(from: u64, to: u64, found: bool) -> Vec<Entry> {
+        let base = Instant::now();
+        let at = |seconds| base + Duration::from_secs(seconds);
+        let new = job("mail").build();
+        let id = new.spec.id;
+        let mut model = Model::new();
+        let enqueue = Call::Enqueue(vec![new]);
+        let look = Call::Jobs(vec![id]);
+        let before = look.ask(&mut model, Wall(0));
+        let said = enqueue.ask(&mut model, Wall(0));
+        let after = look.ask(&mut model, Wall(0));
+        let entry = |client, from, to, call, said| Entry {
+            client,
+            sent: at(from),
+            answered: at(to),
+            call,
+            said,
+        };
+        vec![
+            entry(0, 10, 20, enqueue, said),
+            entry(1, from, to, look, if found { after } else { before }),
+        ]
+    }
+
+    #[test]
+    fn a_stale_or_early_read_is_found_and_an_overlapping_one_may_be_either() {
+        for (from, to, found, expected) in [
+            (21, 30, true, true),
+            (21, 30, false, false),
+            (1, 9, false, true),
+            (1, 9, true, false),
+            (15, 30, false, true),
+            (15, 30, true, true),
+        ] {
+            let history = history(from, to, found);
+            assert_eq!(
+                is_linearizable(&history, Wall(0)),
+                expected,
+                "{from} to {to}, found: {found}"
+            );
+        }
+        assert!(is_linearizable(&[], Wall(0)));
+    }
+}
