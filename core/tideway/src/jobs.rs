@@ -19,12 +19,12 @@ pub mod store;
 mod unique;
 
 pub use crontab::Cron;
-pub use cx::{CheckpointError, JobCx};
+pub use cx::{JobCx, NotKept};
 pub use enqueue::{Enqueue, EnqueueError, Receipt};
 pub use error::JobError;
 pub use extract::{REQUEST_ID, TRACEPARENT};
 pub use handle::{Jobs, MaxPayload};
-pub use job::{Job, JobOutput, JobResult};
+pub use job::{Job, JobResult, Payload};
 pub use kinds::{Kinds, Running};
 pub(crate) use plan::Plan;
 pub use state::{Cancelled, JobState};

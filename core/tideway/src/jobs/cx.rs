@@ -25,13 +25,14 @@ use crate::pipeline::Pipeline;
 /// impl Job for Copy {
 ///     const NAME: &'static str = "copy";
 ///
-///     async fn run(self, cx: JobCx) -> JobResult<u32> {
+///     async fn run(self, cx: JobCx) -> JobResult {
 ///         // A retry, or another worker after a crash, goes on where the last checkpoint was.
 ///         let from = cx.progress_json().unwrap_or(0);
 ///         for page in from..self.pages {
 ///             cx.checkpoint_json(&(page + 1))?;
 ///         }
-///         Ok(self.pages - from)
+///         cx.set_result(&(self.pages - from))?;
+///         Ok(())
 ///     }
 /// }
 ///
@@ -154,13 +155,9 @@ impl JobCx {
     ///
     /// # Errors
     ///
-    /// [`CheckpointError::TooLarge`].
-    pub fn checkpoint(&self, progress: impl Into<Bytes>) -> Result<(), CheckpointError> {
-        let (progress, max) = (progress.into(), self.0.jobs.max_payload());
-        if progress.len() > max {
-            let size = progress.len();
-            return Err(CheckpointError::TooLarge { size, max });
-        }
+    /// [`NotKept`] if it is over the cap.
+    pub fn checkpoint(&self, progress: impl Into<Bytes>) -> Result<(), NotKept> {
+        let progress = self.fitting("checkpoint", progress.into())?;
         self.0.state.checkpoint(progress);
         Ok(())
     }
@@ -169,9 +166,28 @@ impl JobCx {
     ///
     /// # Errors
     ///
-    /// [`CheckpointError`].
-    pub fn checkpoint_json<T: Serialize>(&self, progress: &T) -> Result<(), CheckpointError> {
-        self.checkpoint(serde_json::to_vec(progress)?)
+    /// [`NotKept`].
+    pub fn checkpoint_json<T: Serialize>(&self, progress: &T) -> Result<(), NotKept> {
+        self.checkpoint(json("checkpoint", progress)?)
+    }
+
+    /// Keeps `result` as JSON in the record of the job, if it succeeds. The latest counts.
+    ///
+    /// # Errors
+    ///
+    /// [`NotKept`].
+    pub fn set_result<T: Serialize>(&self, result: &T) -> Result<(), NotKept> {
+        let result = self.fitting("result", json("result", result)?)?;
+        self.0.state.result(result);
+        Ok(())
+    }
+
+    fn fitting(&self, what: &'static str, bytes: Bytes) -> Result<Bytes, NotKept> {
+        let (size, max) = (bytes.len(), self.0.jobs.max_payload());
+        if size > max {
+            return Err(NotKept::TooLarge { what, size, max });
+        }
+        Ok(bytes)
     }
 
     /// Completes when the job is asked to stop: somebody cancelled it, its time is over, its lease is
@@ -255,21 +271,30 @@ impl fmt::Debug for JobCx {
     }
 }
 
-/// Why a checkpoint was not kept.
+fn json<T: Serialize>(what: &'static str, value: &T) -> Result<Bytes, NotKept> {
+    match serde_json::to_vec(value) {
+        Ok(json) => Ok(json.into()),
+        Err(error) => Err(NotKept::Encode(what, error)),
+    }
+}
+
+/// Why a checkpoint or a result was not kept.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum CheckpointError {
+pub enum NotKept {
     /// It is over the cap.
     #[error(
-        "the checkpoint has {size} bytes, the cap is {max}: store it elsewhere and keep a reference, or raise `MaxPayload`"
+        "the {what} has {size} bytes, the cap is {max}: store it elsewhere and keep a reference, or raise `MaxPayload`"
     )]
     TooLarge {
+        /// A checkpoint or a result.
+        what: &'static str,
         /// Its size in bytes.
         size: usize,
         /// The cap in bytes.
         max: usize,
     },
     /// It does not serialise.
-    #[error("the checkpoint is no JSON: {0}")]
-    Encode(#[from] serde_json::Error),
+    #[error("the {0} is no JSON: {1}")]
+    Encode(&'static str, serde_json::Error),
 }

@@ -186,32 +186,52 @@ impl IntoFuture for Enqueue {
 
 impl Draft {
     fn new<T: Job>(jobs: &Jobs, job: &T) -> Result<Self, EnqueueError> {
-        let retry = T::retry();
-        retry.check().map_err(Box::new)?;
-        let unique = job.unique().map(UniqueBy::checked).transpose();
-        let group = job.group().map(|group| name("the group", &group));
-        let payload = serde_json::to_vec(job)
-            .map_err(|error| EnqueueError::Encode(error.to_string().into()))?;
+        let mut spec = spec::<T>(jobs.next_id(T::QUEUE))?;
+        fill(&mut spec, job)?;
+        spec.headers = jobs.headers().to_vec();
         Ok(Self {
-            spec: Spec {
-                id: jobs.next_id(T::QUEUE),
-                queue: name("`QUEUE`", T::QUEUE)?,
-                kind: name("`NAME`", T::NAME)?,
-                band: T::BAND,
-                retry,
-                strikes: T::STRIKES,
-                timeout: T::TIMEOUT,
-                expiry: T::EXPIRY,
-                unique: unique.map_err(named("the unique key"))?,
-                group: group.transpose()?,
-                waits: Vec::new(),
-                wait_failed: WaitFailed::default(),
-                keep: T::keep(),
-                headers: jobs.headers().to_vec(),
-            },
-            payload: payload.into(),
+            spec,
+            payload: payload(job)?,
             start: Start::Now,
         })
+    }
+}
+
+/// What the type of a job says of every job of it.
+pub(super) fn spec<T: Job>(id: Id) -> Result<Spec, EnqueueError> {
+    let retry = T::retry();
+    retry.check().map_err(Box::new)?;
+    Ok(Spec {
+        id,
+        queue: name("`QUEUE`", T::QUEUE)?,
+        kind: name("`NAME`", T::NAME)?,
+        band: T::BAND,
+        retry,
+        strikes: T::STRIKES,
+        timeout: T::TIMEOUT,
+        expiry: T::EXPIRY,
+        unique: None,
+        group: None,
+        waits: Vec::new(),
+        wait_failed: WaitFailed::default(),
+        keep: T::keep(),
+        headers: Vec::new(),
+    })
+}
+
+/// What its value says of this one.
+pub(super) fn fill<T: Job>(spec: &mut Spec, job: &T) -> Result<(), EnqueueError> {
+    let unique = job.unique().map(UniqueBy::checked).transpose();
+    spec.unique = unique.map_err(named("the unique key"))?;
+    let group = job.group().map(|group| name("the group", &group));
+    spec.group = group.transpose()?;
+    Ok(())
+}
+
+pub(super) fn payload<T: Job>(job: &T) -> Result<Bytes, EnqueueError> {
+    match serde_json::to_vec(job) {
+        Ok(json) => Ok(json.into()),
+        Err(error) => Err(EnqueueError::Encode(error.to_string().into())),
     }
 }
 

@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::time::Duration;
 
-use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tideway_engine::jobs::Keep;
@@ -12,7 +11,7 @@ use tideway_engine::jobs::retry::Retry;
 use super::{JobCx, JobError, UniqueBy};
 use crate::context::Needs;
 
-/// What a job's `run` returns: a value kept as the job's result, or why it did not succeed.
+/// What a job's `run` returns: that it succeeded, or why not.
 pub type JobResult<T = ()> = Result<T, JobError>;
 
 /// A kind of background job. The value is the payload, stored as JSON; the constants and functions
@@ -49,13 +48,15 @@ pub type JobResult<T = ()> = Result<T, JobError>;
 ///         needs.service::<Mailer>();
 ///     }
 ///
-///     async fn run(self, cx: JobCx) -> JobResult<u64> {
+///     async fn run(self, cx: JobCx) -> JobResult {
 ///         let mailer = cx.service::<Mailer>().ok_or("no mailer")?;
 ///         if !self.to.contains('@') {
 ///             return Err(JobError::fatal(format!("`{}` is no address", self.to)));
 ///         }
 ///         // The key tells the mail service a repeat of this attempt from a new one.
-///         Ok(mailer.send(&self.to, &cx.fence()).await?)
+///         let receipt = mailer.send(&self.to, &cx.fence()).await?;
+///         cx.set_result(&receipt)?;
+///         Ok(())
 ///     }
 /// }
 ///
@@ -74,7 +75,7 @@ pub type JobResult<T = ()> = Result<T, JobError>;
     label = "not a `Job`",
     note = "implement `tideway::jobs::Job` for `{Self}`: a `NAME` and an `async fn run(self, cx: JobCx) -> JobResult`"
 )]
-pub trait Job: Serialize + DeserializeOwned + Send + Sized + 'static {
+pub trait Job: Payload + Send + Sized + 'static {
     /// What stores and people know the kind by; never reused for another kind.
     const NAME: &'static str;
 
@@ -121,35 +122,13 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sized + 'static {
         let _ = needs;
     }
 
-    /// Does the work. A panic is a failed attempt.
-    fn run(self, cx: JobCx) -> impl Future<Output: JobOutput> + Send;
+    /// Does the work. A panic is a failed attempt. A value to keep is given to [`JobCx::set_result`].
+    fn run(self, cx: JobCx) -> impl Future<Output = JobResult> + Send;
 }
 
-/// What [`Job::run`] may return: a [`JobResult`] of anything serialisable.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is nothing that a job returns",
-    label = "not a `JobResult`",
-    note = "return `JobResult`, or `JobResult<T>` with a `T` that is `Serialize`"
-)]
-pub trait JobOutput {
-    /// The result as it is stored: JSON; nothing for `()`.
-    ///
-    /// # Errors
-    ///
-    /// That of the job; a fatal one if the result does not serialise.
-    fn into_result(self) -> Result<Bytes, JobError>;
-}
+/// What a store can keep of a job: anything that becomes JSON and comes back. You never implement it; derive
+/// serde's two traits.
+// A trait of its own: for two bounds on `Job` the compiler advises to seal the trait.
+pub trait Payload: Serialize + DeserializeOwned {}
 
-impl<T: Serialize> JobOutput for JobResult<T> {
-    fn into_result(self) -> Result<Bytes, JobError> {
-        let json = serde_json::to_vec(&self?).map_err(|error| {
-            JobError::fatal(format!(
-                "the job is done, but its result is no JSON: {error}"
-            ))
-        })?;
-        Ok(match &*json {
-            b"null" => Bytes::new(),
-            _ => json.into(),
-        })
-    }
-}
+impl<T: Serialize + DeserializeOwned> Payload for T {}

@@ -10,9 +10,10 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
 use bytes::Bytes;
+use tideway_engine::jobs::pool::CronJob;
 use tideway_engine::jobs::{Name, Record};
 
-use super::{End, Job, JobCx, JobError, JobOutput, JobState, Jobs};
+use super::{End, Job, JobCx, JobError, JobResult, JobState, Jobs};
 use crate::BoxFuture;
 use crate::context::{Context, Needs};
 use crate::error::caught;
@@ -22,6 +23,7 @@ use crate::pipeline::Pipeline;
 /// worker has claimed.
 pub struct Kinds {
     runners: BTreeMap<Name, Arc<dyn Runner>>,
+    cron: Vec<CronJob>,
     jobs: Jobs,
 }
 
@@ -34,8 +36,16 @@ pub struct Running {
 }
 
 impl Kinds {
-    pub(super) fn new(runners: BTreeMap<Name, Arc<dyn Runner>>, jobs: Jobs) -> Self {
-        Self { runners, jobs }
+    pub(super) fn new(
+        runners: BTreeMap<Name, Arc<dyn Runner>>,
+        cron: Vec<CronJob>,
+        jobs: Jobs,
+    ) -> Self {
+        Self {
+            runners,
+            cron,
+            jobs,
+        }
     }
 
     /// Those of an app that has a store.
@@ -48,6 +58,12 @@ impl Kinds {
     #[must_use]
     pub fn jobs(&self) -> &Jobs {
         &self.jobs
+    }
+
+    /// The cron entries, as the app gave them.
+    #[must_use]
+    pub fn cron(&self) -> &[CronJob] {
+        &self.cron
     }
 
     /// Their names, sorted.
@@ -65,7 +81,6 @@ impl Kinds {
         let work = Guarded {
             work: Some(runner.run(cx, job.payload.clone())),
             state: state.clone(),
-            max_result: self.jobs.max_payload(),
         };
         Some(Running {
             work: Box::pin(work),
@@ -77,7 +92,7 @@ impl Kinds {
 /// A kind with its type erased.
 pub(super) trait Runner: Send + Sync {
     /// Decodes and runs it. Nothing happens until the future is polled.
-    fn run(&self, cx: JobCx, payload: Bytes) -> BoxFuture<'static, Result<Bytes, JobError>>;
+    fn run(&self, cx: JobCx, payload: Bytes) -> BoxFuture<'static, JobResult>;
 
     /// The names of the services it needs and `context` lacks.
     fn missing(&self, context: &Context) -> Vec<&'static str>;
@@ -92,11 +107,11 @@ impl<T> Kind<T> {
 }
 
 impl<T: Job> Runner for Kind<T> {
-    fn run(&self, cx: JobCx, payload: Bytes) -> BoxFuture<'static, Result<Bytes, JobError>> {
+    fn run(&self, cx: JobCx, payload: Bytes) -> BoxFuture<'static, JobResult> {
         Box::pin(async move {
             let job: T = decode(&payload)?;
             drop(payload);
-            job.run(cx).await.into_result()
+            job.run(cx).await
         })
     }
 
@@ -120,26 +135,8 @@ fn decode<T: Job>(payload: &[u8]) -> Result<T, JobError> {
 
 /// A job that cannot hurt whoever polls or drops it.
 struct Guarded {
-    work: Option<BoxFuture<'static, Result<Bytes, JobError>>>,
+    work: Option<BoxFuture<'static, JobResult>>,
     state: JobState,
-    max_result: usize,
-}
-
-fn end(result: Result<Bytes, JobError>, max: usize, state: &JobState) -> End {
-    match result {
-        Ok(result) if result.len() > max => End::Fatal {
-            text: format!(
-                "the job is done, but its result has {} bytes, the cap is {max}: \
-                 store it elsewhere and return a reference",
-                result.len()
-            ),
-        },
-        Ok(result) => End::Succeeded {
-            result,
-            then: state.take_then(),
-        },
-        Err(error) => error.into_end(),
-    }
 }
 
 impl Future for Guarded {
@@ -154,7 +151,8 @@ impl Future for Guarded {
         // The text of an error and the drop of what is left are the user's code, too.
         let polled = caught(|| match work.as_mut().poll(cx) {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(result) => Poll::Ready(end(result, this.max_result, &this.state)),
+            Poll::Ready(Ok(())) => Poll::Ready(this.state.succeeded()),
+            Poll::Ready(Err(error)) => Poll::Ready(error.into_end()),
         });
         let end = match polled {
             Ok(Poll::Pending) => return Poll::Pending,

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Place;
 use std::sync::Arc;
 
-use tideway_engine::Seed;
-use tideway_engine::jobs::{Id, Name, NewJob, Spec, Start, WaitFailed, shard_of};
+use tideway_engine::jobs::cron::job_id;
+use tideway_engine::jobs::pool::CronJob;
+use tideway_engine::jobs::{Name, NewJob, Start};
+use tideway_engine::{Seed, Wall};
 
 use super::kinds::{Kind, Kinds, Runner};
-use super::{DynJobStore, Job, Jobs, MaxPayload};
+use super::{Cron, DynJobStore, EnqueueError, Job, Jobs, MaxPayload, enqueue};
 use crate::Clock;
 use crate::context::Context;
 
@@ -18,6 +20,7 @@ pub(crate) struct Plan {
     store: Option<DynJobStore>,
     seed: Option<Seed>,
     runners: BTreeMap<Name, Arc<dyn Runner>>,
+    cron: Vec<CronJob>,
     errors: Vec<String>,
 }
 
@@ -34,13 +37,11 @@ impl Plan {
     }
 
     pub(crate) fn job<T: Job>(&mut self) {
-        let kind = match Name::new(T::NAME) {
-            Ok(kind) => kind,
-            Err(error) => return self.wrong::<T>(&format!("`NAME`: {error}")),
-        };
-        if let Err(error) = check::<T>(&kind) {
-            self.wrong::<T>(&error);
+        if let Err(error) = check::<T>() {
+            self.wrong::<T>(&error.to_string());
         }
+        // Without a name it is wrong already.
+        let Ok(kind) = Name::new(T::NAME) else { return };
         match self.runners.entry(kind) {
             Place::Vacant(place) => {
                 place.insert(Arc::new(Kind::<T>::new()));
@@ -49,6 +50,13 @@ impl Plan {
                 let error = format!("another job is called `{}` too; rename one", place.key());
                 self.wrong::<T>(&error);
             }
+        }
+    }
+
+    pub(crate) fn cron<T: Job>(&mut self, cron: Cron<T>) {
+        match cron.checked() {
+            Ok(cron) => self.cron.push(cron),
+            Err(error) => self.errors.push(error),
         }
     }
 
@@ -66,6 +74,22 @@ impl Plan {
         errors: &mut Vec<String>,
     ) {
         errors.extend(self.errors);
+        for (at, cron) in self.cron.iter().enumerate() {
+            let (key, kind) = (&cron.entry.key, &cron.job.spec.kind);
+            if self.cron[..at].iter().any(|other| other.entry.key == *key) {
+                errors.push(format!(
+                    "the cron entry `{key}` is there twice; give each a key of its own"
+                ));
+            }
+            if !self.runners.contains_key(kind) {
+                errors.push(format!(
+                    "the cron entry `{key}` enqueues the job `{kind}`, which is not registered; name it with `job`"
+                ));
+            }
+            if let Err(error) = cron.job.check(max.0) {
+                errors.push(format!("the cron entry `{key}`: {error}"));
+            }
+        }
         let store = match (self.store, self.seed) {
             (Some(store), Some(seed)) => Some(Jobs::new(store, clock, &seed, max)),
             (Some(_), None) => {
@@ -92,37 +116,17 @@ impl Plan {
             }));
         }
         if let Some(jobs) = store {
-            context.insert(Arc::new(Kinds::new(self.runners, jobs)));
+            context.insert(Arc::new(Kinds::new(self.runners, self.cron, jobs)));
         }
     }
 }
 
 /// Whether a job of the kind could be enqueued, as far as its type alone can tell.
-fn check<T: Job>(kind: &Name) -> Result<(), String> {
-    let queue = Name::new(T::QUEUE).map_err(|error| format!("`QUEUE`: {error}"))?;
-    let retry = T::retry();
-    retry.check().map_err(|error| format!("`retry`: {error}"))?;
-    let id = Id::from_u128(u128::from(shard_of(&queue)) << 50);
-    let spec = Spec {
-        id,
-        queue,
-        kind: kind.clone(),
-        band: T::BAND,
-        retry,
-        strikes: T::STRIKES,
-        timeout: T::TIMEOUT,
-        expiry: T::EXPIRY,
-        unique: None,
-        group: None,
-        waits: Vec::new(),
-        wait_failed: WaitFailed::default(),
-        keep: T::keep(),
-        headers: Vec::new(),
-    };
+fn check<T: Job>() -> Result<(), EnqueueError> {
     let new = NewJob {
-        spec: Arc::new(spec),
+        spec: Arc::new(enqueue::spec::<T>(job_id("", T::QUEUE, Wall(0)))?),
         payload: bytes::Bytes::new(),
         start: Start::Now,
     };
-    new.check(0).map_err(|error| error.to_string())
+    Ok(new.check(0)?)
 }

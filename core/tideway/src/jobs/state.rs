@@ -1,4 +1,4 @@
-//! What a running job and its worker share: the newest checkpoint, the follow-up jobs, the wish
+//! What a running job and its worker share: the newest checkpoint, the result, the follow-up jobs, the wish
 //! that it stop. Knows no clock and no store.
 
 use std::collections::BTreeMap;
@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use tideway_engine::jobs::NewJob;
+use tideway_engine::jobs::pool::End;
 
 /// The worker's hold on one running job. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +21,8 @@ struct Shared {
     unsaved: Option<Bytes>,
     /// The newest, taken or not.
     progress: Bytes,
+    /// What is stored if the job succeeds, and what is inserted then.
+    result: Bytes,
     then: Vec<NewJob>,
     cancelled: bool,
     /// One per future that waits for the cancellation and is alive.
@@ -81,8 +84,17 @@ impl JobState {
         room
     }
 
-    pub(super) fn take_then(&self) -> Vec<NewJob> {
-        std::mem::take(&mut self.shared().then)
+    pub(super) fn result(&self, result: Bytes) {
+        self.shared().result = result;
+    }
+
+    /// How a success ends.
+    pub(super) fn succeeded(&self) -> End {
+        let mut shared = self.shared();
+        End::Succeeded {
+            result: std::mem::take(&mut shared.result),
+            then: std::mem::take(&mut shared.then),
+        }
     }
 
     pub(super) fn cancelled(&self) -> Cancelled {

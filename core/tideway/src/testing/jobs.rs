@@ -17,7 +17,7 @@ use crate::{App, BoxFuture, Tasks};
 
 mod recorder;
 
-pub use recorder::Recorder;
+pub use recorder::{Fault, Recorder};
 
 /// One attempt of a job, about to run in virtual time.
 ///
@@ -33,9 +33,10 @@ pub use recorder::Recorder;
 /// impl Job for Nap {
 ///     const NAME: &'static str = "nap";
 ///
-///     async fn run(self, cx: JobCx) -> JobResult<&'static str> {
+///     async fn run(self, cx: JobCx) -> JobResult {
 ///         cx.clock().sleep(Duration::from_secs(3600 * self.hours)).await;
-///         Ok("rested")
+///         cx.set_result(&"rested")?;
+///         Ok(())
 ///     }
 /// }
 ///
@@ -221,11 +222,11 @@ pub struct TestRun {
 }
 
 impl TestRun {
-    /// What it returned.
+    /// Its result.
     ///
     /// # Panics
     ///
-    /// If it did not succeed, or returned something else.
+    /// If it did not succeed, or its result is something else.
     #[must_use]
     #[track_caller]
     pub fn result<T: DeserializeOwned + Debug>(&self) -> T {

@@ -23,7 +23,18 @@ pub struct Recorder(Arc<Mutex<Notes>>);
 struct Notes {
     jobs: Vec<NewJob>,
     calls: usize,
-    error: Option<StoreError>,
+    fault: Option<Fault>,
+}
+
+/// What goes wrong with every call of a [`Recorder`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing is recorded, and the call fails with this.
+    Fail(StoreError),
+    /// The job is recorded, and the reply is lost.
+    LoseReply,
+    /// The job is recorded, and there is never a reply.
+    Hang,
 }
 
 impl Recorder {
@@ -56,9 +67,30 @@ impl Recorder {
         self.notes().calls
     }
 
-    /// From now on nothing is recorded, and every call fails with `error`; `None` ends that.
-    pub fn fail_with(&self, error: impl Into<Option<StoreError>>) {
-        self.notes().error = error.into();
+    /// What goes wrong from now on; `None` for nothing.
+    pub fn set_fault(&self, fault: impl Into<Option<Fault>>) {
+        self.notes().fault = fault.into();
+    }
+
+    fn record(&self, jobs: &[NewJob]) -> (Vec<Enqueued>, Option<Fault>) {
+        let mut notes = self.notes();
+        notes.calls += 1;
+        let fault = notes.fault.clone();
+        if let Some(Fault::Fail(_)) = fault {
+            return (Vec::new(), fault);
+        }
+        let outcomes = jobs.iter().map(|job| {
+            let known = notes.jobs.iter().find(|other| other.spec.id == job.spec.id);
+            match known.map(|other| other.digest() == job.digest()) {
+                Some(true) => Enqueued::Duplicate,
+                Some(false) => Enqueued::IdConflict,
+                None => {
+                    notes.jobs.push(job.clone());
+                    Enqueued::Inserted
+                }
+            }
+        });
+        (outcomes.collect(), fault)
     }
 
     fn notes(&self) -> MutexGuard<'_, Notes> {
@@ -89,23 +121,12 @@ impl JobStore for Recorder {
     }
 
     async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, StoreError> {
-        let mut notes = self.notes();
-        notes.calls += 1;
-        if let Some(error) = &notes.error {
-            return Err(error.clone());
+        match self.record(jobs) {
+            (outcomes, None) => Ok(outcomes),
+            (_, Some(Fault::Fail(error))) => Err(error),
+            (_, Some(Fault::LoseReply)) => Err(StoreError::Ambiguous("the reply is lost".into())),
+            (_, Some(Fault::Hang)) => std::future::pending().await,
         }
-        let outcomes = jobs.iter().map(|job| {
-            let known = notes.jobs.iter().find(|other| other.spec.id == job.spec.id);
-            match known.map(|other| other.digest() == job.digest()) {
-                Some(true) => Enqueued::Duplicate,
-                Some(false) => Enqueued::IdConflict,
-                None => {
-                    notes.jobs.push(job.clone());
-                    Enqueued::Inserted
-                }
-            }
-        });
-        Ok(outcomes.collect())
     }
 
     async fn claim(&self, _: &ClaimReq) -> Result<Claimed, StoreError> {
