@@ -1,5 +1,5 @@
 //! Everything that is looked up by other than the id. It follows from the records (and the limits) alone:
-//! [`Index::add`] and [`Index::remove`] are the only places where it changes.
+//! [`Index::add`], [`Index::change`] and [`Index::forget`] are the only places where it changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,15 +28,29 @@ pub(super) struct Index {
 impl Index {
     /// Lets `edit` change `job`, which is indexed, and indexes it anew.
     pub(super) fn change<T>(&mut self, job: &mut Record, edit: impl FnOnce(&mut Record) -> T) -> T {
-        self.remove(job);
+        self.unlink(job);
+        let spec = job.spec.clone();
+        let queue = self.queue(&spec.queue);
+        queue.remove(job);
         let out = edit(job);
-        self.add(job);
+        queue.add(job);
+        self.link(job);
         out
     }
 
     pub(super) fn add(&mut self, job: &Record) {
-        let id = job.id();
         self.queue(&job.spec.queue).add(job);
+        self.link(job);
+    }
+
+    fn remove(&mut self, job: &Record) {
+        self.queue(&job.spec.queue).remove(job);
+        self.unlink(job);
+    }
+
+    /// All but the queue.
+    fn link(&mut self, job: &Record) {
+        let id = job.id();
         match job.state {
             State::Waiting => {
                 let waits = job.waits.iter().map(|awaited| (*awaited, id));
@@ -58,9 +72,9 @@ impl Index {
         }
     }
 
-    pub(super) fn remove(&mut self, job: &Record) {
+    /// As [`link`](Self::link), back.
+    fn unlink(&mut self, job: &Record) {
         let id = job.id();
-        self.queue(&job.spec.queue).remove(job);
         match job.state {
             State::Waiting => {
                 for awaited in &job.waits {
@@ -88,7 +102,7 @@ impl Index {
         }
     }
 
-    /// As [`remove`](Self::remove), for good: the queue goes with its last job.
+    /// Forgets `job`; the queue goes with its last job.
     pub(super) fn forget(&mut self, job: &Record) {
         self.remove(job);
         self.tidy(&job.spec.queue);
@@ -96,7 +110,7 @@ impl Index {
 
     /// The queue, made if there is none.
     pub(super) fn queue(&mut self, name: &Name) -> &mut Queue {
-        // Not by `entry`: that would touch the count of the shared name for every job.
+        // Not by `entry`: that would touch the count of the shared name each time.
         if !self.queues.contains_key(name) {
             self.queues.insert(name.clone(), Queue::default());
         }
