@@ -1,0 +1,315 @@
+//! A record as a row of `job`, and back. A row that cannot be read in full is read as far as it can,
+//! so that it stays visible; a claim ends it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rusqlite::Row;
+use rusqlite::types::{FromSql, ValueRef};
+use tideway_engine::Wall;
+use tideway_engine::jobs::retry::Retry;
+use tideway_engine::jobs::{
+    Failure, Id, Keep, Kind, Name, Owner, Reason, Record, Spec, State, WaitFailed, later,
+};
+
+/// What every reading statement selects, in the order [`read`] expects.
+macro_rules! columns {
+    () => {
+        "n, id, state, queue, band, kind, grp, run_at, parked, links, token, owner, seq, lease_until, \
+         lease, attempt, failures, crashes, strikes, snoozes, returns, delay, settled, flags, digest, \
+         enqueued_at, started_at, ended_at, reason, errors, waits, spec, payload, progress, result"
+    };
+}
+pub(crate) use columns;
+
+/// Bits of `job.links`.
+pub(crate) mod links {
+    /// It has, or had, a unique key.
+    pub(crate) const UNIQUE: i64 = 1;
+    /// Jobs wait, or waited, for it.
+    pub(crate) const WAITERS: i64 = 2;
+    /// It has a group.
+    pub(crate) const GROUP: i64 = 4;
+}
+
+/// A row that was read.
+#[derive(Clone, Debug)]
+pub(crate) struct Stored {
+    /// Its row id.
+    pub(crate) n: i64,
+    pub(crate) job: Record,
+    pub(crate) parked: bool,
+    pub(crate) links: i64,
+    /// Something in it could not be read, or disagrees with the rest.
+    pub(crate) damaged: bool,
+}
+
+/// Reads the columns of [`columns`].
+pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<Stored> {
+    let mut from = Reader {
+        row,
+        damaged: false,
+    };
+    let id = Id::from_u128(u128::from_be_bytes(from.or(1, [0; 16])));
+    let state = from.code(2, &State::ALL, State::Dead);
+    let (queue, kind) = (from.name(3), from.name(5));
+    let band = from.int(4);
+    let group = from.text(6).map(|text| from.named(&text));
+    let flags = from.int(23);
+    let reason = from.json(28);
+    let errors: Option<Vec<Failure>> = from.json(29);
+    let spec = from.spec(31, id, &queue, &kind, band, group);
+    let job = Record {
+        payload: from.bytes(32),
+        digest: from.int(24) as u64,
+        state,
+        reason,
+        run_at: Wall(from.int(7)),
+        attempt: from.count(15),
+        failures: from.count(16),
+        crashes: from.count(17),
+        strikes: from.count(18),
+        snoozes: from.count(19),
+        returns: from.count(20),
+        delay: from.millis(21),
+        token: from.int(10) as u64,
+        owner: from.maybe(11).map(|bits| Owner(u128::from_be_bytes(bits))),
+        seq: from.int(12) as u64,
+        lease_until: Wall(from.int(13)),
+        lease: from.millis(14),
+        settled: from.maybe(22).and_then(|code| from.kind(code)),
+        cancel: flags & 1 != 0,
+        abandoned: flags & 2 != 0,
+        moved: flags & 4 != 0,
+        waits: from.ids(30),
+        errors: errors.unwrap_or_default(),
+        progress: from.bytes(33),
+        result: from.bytes(34),
+        enqueued_at: Wall(from.int(25)),
+        started_at: from.maybe(26).map(Wall),
+        ended_at: from.maybe(27).map(Wall),
+        spec: Arc::new(spec),
+    };
+    Ok(Stored {
+        n: row.get(0)?,
+        parked: from.int(8) != 0,
+        links: from.int(9),
+        damaged: from.damaged,
+        job,
+    })
+}
+
+struct Reader<'a, 'r> {
+    row: &'a Row<'r>,
+    damaged: bool,
+}
+
+impl Reader<'_, '_> {
+    fn or<T: FromSql>(&mut self, at: usize, other: T) -> T {
+        self.row.get(at).unwrap_or_else(|_| {
+            self.damaged = true;
+            other
+        })
+    }
+
+    fn maybe<T: FromSql>(&mut self, at: usize) -> Option<T> {
+        self.or(at, None)
+    }
+
+    fn int(&mut self, at: usize) -> i64 {
+        self.or(at, 0)
+    }
+
+    fn count(&mut self, at: usize) -> u32 {
+        self.or(at, 0)
+    }
+
+    fn millis(&mut self, at: usize) -> Duration {
+        Duration::from_millis(self.int(at).unsigned_abs())
+    }
+
+    fn bytes(&mut self, at: usize) -> Bytes {
+        match self.row.get_ref(at) {
+            Ok(ValueRef::Blob(bytes)) => Bytes::copy_from_slice(bytes),
+            Ok(ValueRef::Null) => Bytes::new(),
+            _ => {
+                self.damaged = true;
+                Bytes::new()
+            }
+        }
+    }
+
+    fn text(&mut self, at: usize) -> Option<String> {
+        self.maybe(at)
+    }
+
+    fn name(&mut self, at: usize) -> Name {
+        let row = self.row;
+        match row.get_ref(at).map(|value| value.as_str()) {
+            Ok(Ok(text)) => self.named(text),
+            _ => self.named(""),
+        }
+    }
+
+    fn named(&mut self, text: &str) -> Name {
+        Name::new(text).unwrap_or_else(|_| {
+            self.damaged = true;
+            unreadable()
+        })
+    }
+
+    fn code<T: Copy>(&mut self, at: usize, all: &[T], other: T) -> T {
+        let code = usize::try_from(self.int(at)).ok();
+        code.and_then(|code| all.get(code).copied())
+            .unwrap_or_else(|| {
+                self.damaged = true;
+                other
+            })
+    }
+
+    fn kind(&mut self, code: i64) -> Option<Kind> {
+        let kind = usize::try_from(code)
+            .ok()
+            .and_then(|code| SETTLED.get(code).copied());
+        self.damaged |= kind.is_none();
+        kind
+    }
+
+    fn json<T: serde::de::DeserializeOwned>(&mut self, at: usize) -> Option<T> {
+        let text = self.text(at)?;
+        let value = serde_json::from_str(&text).ok();
+        self.damaged |= value.is_none();
+        value
+    }
+
+    fn ids(&mut self, at: usize) -> Vec<Id> {
+        let bytes = self.bytes(at);
+        self.damaged |= bytes.len() % 16 != 0;
+        let (ids, _) = bytes.as_chunks::<16>();
+        ids.iter()
+            .map(|id| Id::from_u128(u128::from_be_bytes(*id)))
+            .collect()
+    }
+
+    /// The specification, or one made from the columns.
+    fn spec(
+        &mut self,
+        at: usize,
+        id: Id,
+        queue: &Name,
+        kind: &Name,
+        band: i64,
+        group: Option<Name>,
+    ) -> Spec {
+        if let Ok(ValueRef::Blob(bytes)) = self.row.get_ref(at)
+            && let Ok(spec) = serde_json::from_slice::<Spec>(bytes)
+            && (spec.id, &spec.queue, &spec.kind, &spec.group) == (id, queue, kind, &group)
+        {
+            return spec;
+        }
+        self.damaged = true;
+        Spec {
+            id,
+            queue: queue.clone(),
+            kind: kind.clone(),
+            band: u8::try_from(band).unwrap_or_default(),
+            retry: Retry::default(),
+            strikes: 1,
+            timeout: None,
+            expiry: None,
+            unique: None,
+            group,
+            waits: Vec::new(),
+            wait_failed: WaitFailed::Cancel,
+            keep: Keep::default(),
+            headers: Vec::new(),
+        }
+    }
+}
+
+fn unreadable() -> Name {
+    Name::new("unreadable").expect("it is a name")
+}
+
+/// How a lease ends, by the code of `job.settled`. Appended to, never reordered.
+const SETTLED: [Kind; 10] = [
+    Kind::Succeed,
+    Kind::Retry,
+    Kind::Die,
+    Kind::Stop,
+    Kind::Snooze,
+    Kind::Release,
+    Kind::Abandon,
+    Kind::Lapse,
+    Kind::Crash,
+    Kind::Bury,
+];
+
+pub(crate) fn settled(kind: Kind) -> Option<i64> {
+    let at = SETTLED.iter().position(|known| *known == kind)?;
+    i64::try_from(at).ok()
+}
+
+/// The code of [`Kind::Succeed`], which the settling statement writes itself.
+pub(crate) const SUCCEED: i64 = 0;
+
+pub(crate) fn state(state: State) -> i64 {
+    let at = State::ALL.iter().position(|known| *known == state);
+    at.unwrap_or_default() as i64
+}
+
+pub(crate) fn flags(job: &Record) -> i64 {
+    i64::from(job.cancel) | i64::from(job.abandoned) << 1 | i64::from(job.moved) << 2
+}
+
+pub(crate) fn id(id: Id) -> [u8; 16] {
+    id.as_u128().to_be_bytes()
+}
+
+pub(crate) fn owner(owner: Owner) -> [u8; 16] {
+    owner.0.to_be_bytes()
+}
+
+pub(crate) fn ids(ids: &[Id]) -> Option<Vec<u8>> {
+    (!ids.is_empty()).then(|| ids.iter().flat_map(|one| id(*one)).collect())
+}
+
+/// Nothing is stored for no bytes.
+pub(crate) fn bytes(bytes: &Bytes) -> Option<&[u8]> {
+    (!bytes.is_empty()).then_some(&**bytes)
+}
+
+pub(crate) fn json<T: serde::Serialize + ?Sized>(value: &T) -> rusqlite::Result<String> {
+    serde_json::to_string(value)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+}
+
+pub(crate) fn reason(reason: Option<Reason>) -> rusqlite::Result<Option<String>> {
+    reason.map(|reason| json(&reason)).transpose()
+}
+
+/// Whole milliseconds, rounded up.
+pub(crate) fn millis(time: Duration) -> i64 {
+    later(Wall(0), time).0
+}
+
+/// How long the record is kept after the end, in milliseconds that fit a sum.
+pub(crate) fn keep(keep: Duration) -> i64 {
+    millis(keep.max(Keep::LEAST)).min(1 << 60)
+}
+
+/// When an ended job's record may go.
+pub(crate) fn prune_at(job: &Record) -> Option<i64> {
+    let kept = match job.state {
+        State::Succeeded => job.spec.keep.succeeded,
+        _ => job.spec.keep.failed,
+    };
+    let ended = job.ended_at.filter(|_| job.state.ended())?;
+    Some(ended.0.saturating_add(keep(kept)))
+}
+
+/// A queue's name as the file has it, were it damaged.
+pub(crate) fn queue_name(text: &str) -> Name {
+    Name::new(text).unwrap_or_else(|_| unreadable())
+}

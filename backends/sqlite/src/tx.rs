@@ -1,0 +1,194 @@
+//! One call inside of a transaction: the rules of more than one record. The rule of one is
+//! [`step`]; what it changed is written back here, with everything that follows from it.
+
+mod audit;
+mod claim;
+mod control;
+mod cron;
+mod enqueue;
+mod expired;
+mod limits;
+mod pages;
+mod prune;
+mod settle;
+mod stats;
+mod unique;
+mod waits;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rusqlite::{Connection, OptionalExtension, params};
+use tideway_engine::Wall;
+use tideway_engine::jobs::{Event, Id, Kind, Name, Refused, State, step};
+
+use crate::hub::Hints;
+use crate::row::{self, Stored, columns, links};
+
+/// A call at one time of the store's clock.
+pub(crate) struct Tx<'c> {
+    db: &'c Connection,
+    pub(crate) now: Wall,
+    hints: Hints,
+    /// How the counts of queues change; written once, at the end.
+    tally: BTreeMap<(Name, i64), i64>,
+    /// Whether there are limits; `None` until somebody asks.
+    limited: Option<bool>,
+    /// Jobs that have ended and whose waiters have not been told.
+    ends: Vec<(Id, State)>,
+    /// Groups that may have room for a parked job.
+    roomy: BTreeSet<(Name, Name)>,
+    /// Claims in the window, of a queue or a group of it, as far as somebody asked.
+    taken: BTreeMap<(Name, Option<Name>), u64>,
+}
+
+impl<'c> Tx<'c> {
+    pub(crate) fn new(db: &'c Connection, now: Wall) -> Self {
+        Self {
+            db,
+            now,
+            hints: Hints::default(),
+            tally: BTreeMap::new(),
+            limited: None,
+            ends: Vec::new(),
+            roomy: BTreeSet::new(),
+            taken: BTreeMap::new(),
+        }
+    }
+
+    /// Writes what was put off. The hints may be sent once the transaction is committed.
+    pub(crate) fn finish(mut self) -> rusqlite::Result<Hints> {
+        self.unpark()?;
+        let mut add = self.db.prepare_cached(
+            "INSERT INTO tally (queue, state, n) VALUES (?1, ?2, ?3) \
+             ON CONFLICT DO UPDATE SET n = n + excluded.n",
+        )?;
+        for ((queue, state), by) in std::mem::take(&mut self.tally) {
+            if by != 0 {
+                add.execute(params![&*queue, state, by])?;
+            }
+        }
+        Ok(self.hints)
+    }
+
+    fn count(&mut self, queue: &Name, state: State, by: i64) {
+        let key = (queue.clone(), row::state(state));
+        *self.tally.entry(key).or_default() += by;
+    }
+
+    /// The job of `id`.
+    fn load(&self, id: Id) -> rusqlite::Result<Option<Stored>> {
+        self.db
+            .prepare_cached(concat!("SELECT ", columns!(), " FROM job WHERE id = ?1"))?
+            .query_row([row::id(id)], row::read)
+            .optional()
+    }
+
+    /// Applies `event` to a row that was loaded, and everything that follows from it.
+    fn apply(
+        &mut self,
+        stored: &mut Stored,
+        event: &Event<'_>,
+    ) -> rusqlite::Result<Result<Kind, Refused>> {
+        let done = self.apply_alone(stored, event)?;
+        self.tell_waiters()?;
+        Ok(done)
+    }
+
+    /// As [`apply`](Self::apply), but others are told by a later call.
+    fn apply_alone(
+        &mut self,
+        stored: &mut Stored,
+        event: &Event<'_>,
+    ) -> rusqlite::Result<Result<Kind, Refused>> {
+        let from = stored.job.state;
+        match step(&mut stored.job, event, self.now) {
+            Ok(kind) => {
+                self.save(stored, from, kind)?;
+                Ok(Ok(kind))
+            }
+            Err(refused) => Ok(Err(refused)),
+        }
+    }
+
+    /// Writes back a job that was in `from` before `kind` was applied to it.
+    fn save(&mut self, stored: &mut Stored, from: State, kind: Kind) -> rusqlite::Result<()> {
+        // Whatever changed, its place in the lane may be another one: let a claim look at it.
+        stored.parked = false;
+        let job = &stored.job;
+        let errors = (!job.errors.is_empty())
+            .then(|| row::json(&job.errors))
+            .transpose()?;
+        let payload = (kind == Kind::Succeed).then_some(&*job.payload);
+        self.db
+            .prepare_cached(
+                "UPDATE job SET state = ?2, band = ?3, run_at = ?4, parked = 0, token = ?5, owner = ?6, \
+                 seq = ?7, lease_until = ?8, lease = ?9, attempt = ?10, failures = ?11, crashes = ?12, \
+                 strikes = ?13, snoozes = ?14, returns = ?15, delay = ?16, settled = ?17, flags = ?18, \
+                 started_at = ?19, ended_at = ?20, prune_at = ?21, reason = ?22, errors = ?23, \
+                 waits = ?24, payload = ifnull(?25, payload), progress = ?26, result = ?27 WHERE n = ?1",
+            )?
+            .execute(params![
+                stored.n,
+                row::state(job.state),
+                job.band(),
+                job.run_at.0,
+                job.token as i64,
+                job.owner.map(row::owner),
+                job.seq as i64,
+                job.lease_until.0,
+                row::millis(job.lease),
+                job.attempt,
+                job.failures,
+                job.crashes,
+                job.strikes,
+                job.snoozes,
+                job.returns,
+                row::millis(job.delay),
+                job.settled.and_then(row::settled),
+                row::flags(job),
+                job.started_at.map(|time| time.0),
+                job.ended_at.map(|time| time.0),
+                row::prune_at(job),
+                row::reason(job.reason)?,
+                errors,
+                row::ids(&job.waits),
+                payload,
+                row::bytes(&job.progress),
+                row::bytes(&job.result),
+            ])?;
+        self.saved(stored, from, kind)
+    }
+
+    /// What follows from a row that was written.
+    fn saved(&mut self, stored: &Stored, from: State, kind: Kind) -> rusqlite::Result<()> {
+        let job = &stored.job;
+        if from != job.state {
+            self.count(&job.spec.queue, from, -1);
+            self.count(&job.spec.queue, job.state, 1);
+        }
+        if job.state == State::Pending {
+            self.hints.queue(&job.spec.queue);
+        }
+        if job.state == State::Running
+            && kind == Kind::Cancel
+            && let Some(owner) = job.owner
+        {
+            self.hints.cancels.push((owner, job.id()));
+        }
+        if stored.links & links::UNIQUE != 0 {
+            self.release(job.id(), kind, job.state)?;
+        }
+        if job.state.ended() {
+            if from == State::Waiting {
+                self.stop_waiting(job)?;
+            }
+            if stored.links & links::WAITERS != 0 {
+                self.ends.push((job.id(), job.state));
+            }
+        }
+        if self.limited()? {
+            self.left(job, from)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,94 @@
+//! Leases that have run out, and who else their owner held.
+
+use std::collections::BTreeMap;
+
+use rusqlite::params;
+use tideway_engine::jobs::call::{Cursor, Expired, Page};
+use tideway_engine::jobs::{Fence, Id, Kind, Owner, Record};
+
+use super::Tx;
+use super::pages::{after, cut};
+use crate::row;
+
+impl Tx<'_> {
+    /// Leases that have run out, by id.
+    pub(crate) fn expired(&self, from: &Cursor, limit: u32) -> rusqlite::Result<Page<Expired>> {
+        let mut items = Vec::new();
+        let mut next = None;
+        if let Some(after) = after(from) {
+            let (ids, more) = cut(self.lapsed(&after, limit)?, limit);
+            let mut cohorts = BTreeMap::new();
+            for id in &ids {
+                if let Some(stored) = self.load(*id)? {
+                    items.extend(self.lapse(&stored.job, &mut cohorts)?);
+                }
+            }
+            next = more;
+        }
+        Ok(Page {
+            items,
+            next,
+            now: self.now,
+        })
+    }
+
+    /// The first of the lapsed jobs behind `after`, and one more. Looks at the index alone.
+    fn lapsed(&self, after: &[u8], limit: u32) -> rusqlite::Result<Vec<Id>> {
+        let mut find = self.db.prepare_cached(
+            "SELECT id FROM job INDEXED BY job_running \
+             WHERE state = 2 AND (lease_until <= ?1 OR lease_until > \
+                 CASE WHEN ?1 > 9223372036854775807 - lease THEN 9223372036854775807 ELSE ?1 + lease END) \
+             AND id > ?2 ORDER BY id LIMIT ?3",
+        )?;
+        let most = i64::from(limit.max(1)) + 1;
+        let rows = find.query_map(params![self.now.0, after, most], |row| {
+            row.get(0)
+                .map(|bits| Id::from_u128(u128::from_be_bytes(bits)))
+        })?;
+        rows.collect()
+    }
+
+    fn lapse(
+        &self,
+        job: &Record,
+        cohorts: &mut BTreeMap<Owner, Vec<u32>>,
+    ) -> rusqlite::Result<Option<Expired>> {
+        let Some(owner) = job.owner else {
+            return Ok(None);
+        };
+        if !cohorts.contains_key(&owner) {
+            cohorts.insert(owner, self.cohort(owner)?);
+        }
+        let crashes = if job.moved { 0 } else { job.crashes };
+        let all = cohorts[&owner]
+            .iter()
+            .filter(|other| **other >= crashes)
+            .count();
+        Ok(Some(Expired {
+            id: job.id(),
+            fence: Fence {
+                token: job.token,
+                owner,
+            },
+            lease_until: job.lease_until,
+            lease: job.lease,
+            crashes,
+            // Itself not counted.
+            peers_at_or_above: u32::try_from(all.saturating_sub(1)).unwrap_or(u32::MAX),
+            abandoned: job.abandoned,
+        }))
+    }
+
+    /// The crashes, before those with this owner, of the jobs it last held.
+    fn cohort(&self, owner: Owner) -> rusqlite::Result<Vec<u32>> {
+        let mut find = self.db.prepare_cached(
+            "SELECT iif(flags & 4, 0, crashes) FROM job WHERE state = 2 AND owner = ?1 \
+             UNION ALL \
+             SELECT crashes - 1 FROM job \
+             WHERE state = 1 AND crashes > 0 AND owner = ?1 AND settled = ?2",
+        )?;
+        let crash = row::settled(Kind::Crash);
+        let rows = find.query_map(params![row::owner(owner), crash], |row| row.get(0))?;
+        rows.collect()
+    }
+}

@@ -1,0 +1,133 @@
+//! Leases end or go on. The two most common ways are one statement each; every other one reads the
+//! record, applies [`step`](tideway_engine::jobs::step) and writes it back.
+
+use std::time::Duration;
+
+use rusqlite::{OptionalExtension, params};
+use tideway_engine::jobs::call::{Beat, Beaten, Settle, Settled};
+use tideway_engine::jobs::{Event, Kind, Name, Outcome, Refused, State, later};
+
+use super::Tx;
+use crate::row::{self, links};
+
+/// The row Running → Succeed of the table, for a job to whose end nothing else is tied.
+const SUCCEED: &str = "UPDATE job SET state = 3, settled = ?4, returns = 0, payload = x'', result = ?5, \
+    ended_at = ?6, prune_at = ?6 + keep \
+    WHERE id = ?1 AND token = ?2 AND owner = ?3 AND state = 2 AND links & ?7 = 0 RETURNING queue";
+
+/// The row Running → Beat, without a checkpoint.
+const BEAT: &str = "UPDATE job SET lease = ?4, lease_until = ?5 \
+    WHERE id = ?1 AND token = ?2 AND owner = ?3 AND state = 2 RETURNING flags & 1";
+
+impl Tx<'_> {
+    /// Ends leases; one outcome each.
+    pub(crate) fn settle(&mut self, settles: &[Settle]) -> rusqlite::Result<Vec<Settled>> {
+        settles.iter().map(|one| self.settle_one(one)).collect()
+    }
+
+    fn settle_one(&mut self, settle: &Settle) -> rusqlite::Result<Settled> {
+        let settled = match self.succeed(settle)? {
+            true => Settled::Applied(Kind::Succeed),
+            false => self.settle_any(settle)?,
+        };
+        if matches!(settled, Settled::Applied(_)) && !settle.then.is_empty() {
+            self.enqueue(&settle.then)?;
+        }
+        Ok(settled)
+    }
+
+    /// The short way; false if it does not lead there.
+    fn succeed(&mut self, settle: &Settle) -> rusqlite::Result<bool> {
+        let (Outcome::Succeeded(result), None) = (&settle.outcome, &settle.progress) else {
+            return Ok(false);
+        };
+        let limited = self.limited()?;
+        let tied = links::UNIQUE | links::WAITERS | if limited { links::GROUP } else { 0 };
+        let queue: Option<Name> = self
+            .db
+            .prepare_cached(SUCCEED)?
+            .query_row(
+                params![
+                    row::id(settle.id),
+                    settle.fence.token as i64,
+                    row::owner(settle.fence.owner),
+                    row::SUCCEED,
+                    row::bytes(result),
+                    self.now.0,
+                    tied,
+                ],
+                |row| Ok(row::queue_name(row.get_ref(0)?.as_str()?)),
+            )
+            .optional()?;
+        let Some(queue) = queue else {
+            return Ok(false);
+        };
+        self.count(&queue, State::Running, -1);
+        self.count(&queue, State::Succeeded, 1);
+        if limited {
+            // Another of the queue may start.
+            self.hints.queue(&queue);
+        }
+        Ok(true)
+    }
+
+    fn settle_any(&mut self, settle: &Settle) -> rusqlite::Result<Settled> {
+        let Some(mut stored) = self.load(settle.id)? else {
+            return Ok(Settled::NotFound);
+        };
+        let event = Event::Settle {
+            fence: settle.fence,
+            outcome: &settle.outcome,
+            progress: settle.progress.as_ref(),
+        };
+        Ok(match self.apply(&mut stored, &event)? {
+            Ok(kind) => Settled::Applied(kind),
+            Err(Refused::Settled(kind)) => Settled::Already(kind),
+            Err(Refused::Fenced) => Settled::Fenced,
+            Err(_) => Settled::Refused,
+        })
+    }
+
+    /// Extends leases to `lease` from now; one outcome each.
+    pub(crate) fn heartbeat(
+        &mut self,
+        beats: &[Beat],
+        lease: Duration,
+    ) -> rusqlite::Result<Vec<Beaten>> {
+        beats.iter().map(|beat| self.beat(beat, lease)).collect()
+    }
+
+    fn beat(&mut self, beat: &Beat, lease: Duration) -> rusqlite::Result<Beaten> {
+        if beat.progress.is_none() {
+            let cancel: Option<bool> = self
+                .db
+                .prepare_cached(BEAT)?
+                .query_row(
+                    params![
+                        row::id(beat.id),
+                        beat.fence.token as i64,
+                        row::owner(beat.fence.owner),
+                        row::millis(lease),
+                        later(self.now, lease).0,
+                    ],
+                    |row| row.get(0),
+                )
+                .optional()?;
+            return Ok(cancel.map_or(Beaten::Lost, |cancel| Beaten::Alive { cancel }));
+        }
+        let Some(mut stored) = self.load(beat.id)? else {
+            return Ok(Beaten::Lost);
+        };
+        let event = Event::Beat {
+            fence: beat.fence,
+            lease,
+            progress: beat.progress.as_ref(),
+        };
+        Ok(match self.apply(&mut stored, &event)? {
+            Ok(_) => Beaten::Alive {
+                cancel: stored.job.cancel,
+            },
+            Err(_) => Beaten::Lost,
+        })
+    }
+}

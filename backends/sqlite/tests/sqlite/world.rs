@@ -1,0 +1,173 @@
+//! A file in a directory of its own, time that the test sets, and short ways to ask.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tideway::jobs::{JobStore, StoreClock};
+use tideway_engine::Wall;
+use tideway_engine::jobs::call::{ClaimReq, Enqueued, Lane, Settle, Settled};
+use tideway_engine::jobs::retry::Retry;
+use tideway_engine::jobs::{
+    Fence, Id, Keep, Name, NewJob, Outcome, Owner, Record, Spec, Start, WaitFailed,
+};
+use tideway_sqlite::{Options, Sqlite};
+
+pub(crate) const LEASE: Duration = Duration::from_secs(30);
+
+/// Waits on this thread, with no runtime.
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(out) => return out,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+pub(crate) fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+pub(crate) fn id(n: u128) -> Id {
+    Id::from_u128(n)
+}
+
+pub(crate) const fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+/// Job `n` of the queue `mail`, changed by `edit`.
+pub(crate) fn job(n: u128, edit: impl FnOnce(&mut Spec)) -> NewJob {
+    let mut spec = Spec {
+        id: id(n),
+        queue: name("mail"),
+        kind: name("send"),
+        band: 0,
+        retry: Retry::default(),
+        strikes: 3,
+        timeout: None,
+        expiry: None,
+        unique: None,
+        group: None,
+        waits: Vec::new(),
+        wait_failed: WaitFailed::Cancel,
+        keep: Keep::default(),
+        headers: Vec::new(),
+    };
+    edit(&mut spec);
+    NewJob {
+        spec: Arc::new(spec),
+        payload: Bytes::from(format!("payload {n}")),
+        start: Start::Now,
+    }
+}
+
+pub(crate) fn plain(n: u128) -> NewJob {
+    job(n, |_| {})
+}
+
+pub(crate) fn request(owner: u128, seq: u64, limit: u32) -> ClaimReq {
+    let queue = name("mail");
+    ClaimReq {
+        owner: Owner(owner),
+        seq,
+        lanes: vec![(Lane { queue, band: 0 }, limit)],
+        limit,
+        max_bytes: 1 << 20,
+        lease: LEASE,
+    }
+}
+
+pub(crate) fn success(job: &Record) -> Settle {
+    Settle {
+        id: job.id(),
+        fence: Fence {
+            token: job.token,
+            owner: job.owner.unwrap(),
+        },
+        outcome: Outcome::Succeeded(Bytes::from_static(b"done")),
+        progress: None,
+        then: Vec::new(),
+    }
+}
+
+pub(crate) struct World {
+    pub(crate) dir: tempfile::TempDir,
+    time: Arc<AtomicI64>,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+            time: Arc::new(AtomicI64::new(1_000_000)),
+        }
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.dir.path().join("jobs.db")
+    }
+
+    pub(crate) fn clock(&self) -> StoreClock {
+        let time = self.time.clone();
+        Arc::new(move || Wall(time.load(Ordering::SeqCst)))
+    }
+
+    pub(crate) fn wait(&self, millis: i64) {
+        self.time.fetch_add(millis, Ordering::SeqCst);
+    }
+
+    pub(crate) fn now(&self) -> Wall {
+        Wall(self.time.load(Ordering::SeqCst))
+    }
+
+    pub(crate) fn options(&self) -> Options {
+        Options::default().clock(self.clock())
+    }
+
+    pub(crate) fn open(&self) -> Sqlite {
+        Sqlite::open(self.path(), self.options()).unwrap()
+    }
+
+    /// A connection past the store, as a shell or a broken disk would have it.
+    pub(crate) fn raw(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.path()).unwrap()
+    }
+}
+
+pub(crate) fn enqueue(store: &Sqlite, jobs: &[NewJob]) -> Vec<Enqueued> {
+    block_on(store.enqueue(jobs)).unwrap()
+}
+
+pub(crate) fn claim(store: &Sqlite, req: &ClaimReq) -> Vec<Record> {
+    block_on(store.claim(req)).unwrap().jobs
+}
+
+pub(crate) fn settle(store: &Sqlite, job: &Record) -> Settled {
+    block_on(store.settle(&[success(job)])).unwrap()[0]
+}
+
+pub(crate) fn record(store: &Sqlite, n: u128) -> Record {
+    block_on(store.jobs(&[id(n)])).unwrap().remove(0).unwrap()
+}
+
+/// The file agrees with itself.
+pub(crate) fn sound(store: &Sqlite) {
+    let none: Vec<String> = Vec::new();
+    assert_eq!(block_on(store.audit()).unwrap().flaws, none);
+}
