@@ -14,8 +14,11 @@ use futures_core::Stream;
 use futures_util::StreamExt as _;
 use futures_util::future::{AbortHandle, Either, select};
 use futures_util::stream::FuturesUnordered;
-use tideway::jobs::call::Wake;
-use tideway::jobs::pool::{Call, ConfigError, Input, Note, Output, Pool, PoolConfig, PoolReport};
+use tideway::jobs::call::{Control, Limit, Scope, Wake};
+use tideway::jobs::cron::Overlap;
+use tideway::jobs::pool::{
+    Call, ConfigError, CronJob, Input, Note, Output, Pool, PoolConfig, PoolReport,
+};
 use tideway::jobs::{DynJobStore, Id, JobState, JobStore as _, Kinds, StoreError};
 use tideway::pipeline::Pipeline;
 use tideway::{BoxFuture, Mono};
@@ -61,6 +64,8 @@ pub struct Worker<R: Runtime> {
     next_checkpoints: Mono,
     seat: Seat,
     told: Phase,
+    /// What the overlap rules of the crontab need of the store.
+    limits: Vec<Control>,
 }
 
 /// A running job as the worker knows it.
@@ -84,6 +89,8 @@ impl<R: Runtime> Worker<R> {
     ) -> Result<Self, WorkError> {
         let kinds = Kinds::of(&app).ok_or(WorkError::NoStore)?.clone();
         let store = kinds.jobs().store().clone();
+        config.cron.extend_from_slice(kinds.cron());
+        let limits = config.cron.iter().filter_map(one_at_a_time).collect();
         config.max_batch = config.max_batch.min(store.caps().max_batch.max(1));
         let mut rng = Rng::new(&rt.seed());
         let now = rt.now().mono;
@@ -108,11 +115,16 @@ impl<R: Runtime> Worker<R> {
             inbox,
             mail,
             wakes: Some(wakes),
+            limits,
         })
     }
 
     /// Runs until the stop is over.
     pub async fn run(mut self) -> PoolReport {
+        for limit in std::mem::take(&mut self.limits) {
+            let set = set_limit(self.rt.clone(), self.store.clone(), limit);
+            self.calls.push(Box::pin(set));
+        }
         loop {
             while let Some(output) = self.pool.poll() {
                 if let Output::Stopped(report) = output {
@@ -313,6 +325,34 @@ impl<R: Runtime> Worker<R> {
             },
         );
         self.rt.spawn(work);
+    }
+}
+
+/// The limit that lets one job of a cron entry run at a time, if its overlap rule says so.
+fn one_at_a_time(cron: &CronJob) -> Option<Control> {
+    let entry = &cron.entry;
+    let scope = Scope::Group(entry.queue.clone(), entry.key.clone());
+    let limit = Limit {
+        running: Some(1),
+        rate: None,
+    };
+    (entry.overlap == Overlap::BufferOne).then_some(Control::Limit(scope, limit))
+}
+
+/// Sets a limit, however long the store takes to answer.
+async fn set_limit<R: Runtime>(rt: R, store: DynJobStore, limit: Control) -> Input {
+    loop {
+        match store.control(&limit).await {
+            Ok(_) => return Input::Tick,
+            Err(error @ StoreError::Unsupported(_)) => {
+                tracing::warn!(target: "tideway::jobs", %error, ?limit, "jobs of a cron entry may overlap");
+                return Input::Tick;
+            }
+            Err(_) => {
+                rt.sleep_until(rt.now().mono.plus(Duration::from_secs(1)))
+                    .await
+            }
+        }
     }
 }
 
