@@ -120,7 +120,8 @@ impl<R: Runtime> Site<R> {
 
 async fn every_end(rt: impl Runtime) {
     let site = Site::new(rt);
-    let acts = (0..100).map(|_| Act::Return)
+    let acts = (0..100)
+        .map(|_| Act::Return)
         .chain([Act::FailOnce, Act::Panic, Act::Fatal]);
     for act in acts {
         site.jobs.enqueue(act).await.expect("enqueued");
