@@ -50,6 +50,7 @@ pub mod fixture;
 mod harness;
 mod history;
 mod level;
+pub mod mutant;
 mod paging;
 mod suite;
 mod wait;
@@ -76,6 +77,7 @@ pub use clock::TestClock;
 pub use cx::Cx;
 pub use harness::{Harness, OpenError};
 pub use level::Level;
+pub use mutant::{Mutant, MutantStore};
 pub use suite::{Came, Case, Suite};
 pub use worker::Worker;
 

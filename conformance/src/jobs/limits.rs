@@ -203,7 +203,7 @@ pub async fn a_group_goes_on_in_order_when_it_has_room(cx: &Cx) {
 
 /// "Ten a second" holds for every second, not only for those that begin with a full one.
 pub async fn claims_keep_their_rate_in_any_window(cx: &Cx) {
-    let window = cx.short() * 5;
+    let window = cx.short() * 20;
     limit(cx, Scope::Queue(name("mail")), rate(2, window)).await;
     cx.add_all(&jobs("mail", 9)).await;
     let worker = cx.worker();

@@ -1,6 +1,7 @@
 //! Small histories of real clients, compared with the specification.
 
 use std::sync::{Arc, Barrier};
+use std::time::Duration;
 
 use tideway_engine::jobs::call::{Beat, Control, Limit, Scope, Select};
 use tideway_engine::jobs::{Conflict, Hold, Id, NewJob, Record};
@@ -11,7 +12,6 @@ use super::fixture::{job, name};
 use super::history::{Call, Entry, is_linearizable};
 use super::worker::{die, end, fence, release, retry, succeed};
 use crate::suite::claim::fail;
-use std::time::Duration;
 
 const CLIENTS: usize = 4;
 const CALLS: usize = 3;

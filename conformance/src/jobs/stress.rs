@@ -1,6 +1,8 @@
 //! Real clients at the same time, each in a thread of its own with the runtime running.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Barrier};
+use std::thread::yield_now;
 use std::time::{Duration, Instant};
 
 use tideway_engine::jobs::call::{Control, Settled};
@@ -27,20 +29,16 @@ struct Lease {
 /// No job is leased twice at once, every token is given once, and every job ends.
 pub async fn clients_at_once_never_share_a_lease(cx: &Cx) {
     const JOBS: usize = 25;
-    let clients = cx.clients(CLIENTS, |number, cx| async move {
-        let new = jobs("mail", JOBS);
-        for some in new.chunks(7) {
-            cx.add_all(some).await;
+    let ids = cx.add_all(&jobs("mail", CLIENTS * JOBS)).await;
+    let start = Arc::new(Barrier::new(CLIENTS));
+    let clients = cx.clients(CLIENTS, move |number, cx| {
+        let start = start.clone();
+        async move {
+            start.wait();
+            work(&cx, number).await
         }
-        let leases = work(&cx, number).await;
-        (
-            new.iter().map(|job| job.spec.id).collect::<Vec<Id>>(),
-            leases,
-        )
     });
-    let clients = clients.await;
-    let ids: Vec<Id> = clients.iter().flat_map(|(ids, _)| ids.clone()).collect();
-    let leases: Vec<Lease> = clients.into_iter().flat_map(|(_, leases)| leases).collect();
+    let leases: Vec<Lease> = clients.await.into_iter().flatten().collect();
     // What was still waiting for its turn when the others stopped.
     let mut more = Vec::new();
     while let [job] = &*cx.worker().claim("mail", 1).await {
@@ -67,6 +65,8 @@ async fn work(cx: &Cx, number: usize) -> Vec<Lease> {
     let worker = cx.worker();
     let (mut leases, mut empty) = (Vec::new(), 0);
     for _ in 0..400 {
+        // A fast store would serve one client to its end before the next one has started.
+        yield_now();
         let req = worker.req(&[("mail", 0)], 1 + rng.below(4) as u32);
         let jobs = cx.claim(&req).await.jobs;
         let given = Instant::now();
@@ -83,6 +83,7 @@ async fn work(cx: &Cx, number: usize) -> Vec<Lease> {
             break;
         }
         for job in jobs {
+            yield_now();
             let ends = [
                 succeed(),
                 succeed(),
@@ -189,6 +190,7 @@ pub async fn random_calls_at_once_lose_nothing(cx: &Cx) {
             let worker = cx.worker();
             let (mut ids, mut held) = (Vec::<Id>::new(), Vec::<Record>::new());
             for _ in 0..TURNS {
+                yield_now();
                 match rng.below(7) {
                     0 | 1 => {
                         let new = jobs("mail", 1 + rng.below(3) as usize);
