@@ -2,7 +2,9 @@
 //!
 //! Programs of your own need none of this: `tideway_tokio::run(app)` is a whole `main`.
 
+pub mod custom_store;
 pub mod own_runtime;
+mod place;
 
 use std::io::{self, Write as _};
 
@@ -12,6 +14,8 @@ use tideway::http::StatusCode;
 use tideway::{App, Peer};
 use tideway_driver::{Listen, config};
 use tracing_subscriber::EnvFilter;
+
+pub use place::Place;
 
 /// The runtime and the address: arguments of every program.
 #[derive(Args, Clone, Debug)]
