@@ -73,8 +73,10 @@ pub struct Pool {
     queued: VecDeque<Settle>,
     beat: Line<Vec<Beat>>,
     next_beat: Mono,
-    /// Those of this round of beats that wait for their call.
-    round: Vec<Id>,
+    /// When checkpoints are stored that no beat has carried yet.
+    next_checkpoint: Option<Mono>,
+    /// Whose beats wait for a call, in order; each at most once (see [`Held::beating`]).
+    round: VecDeque<Id>,
     next_leases: Mono,
     reaper: Reaper,
     prune: Line<()>,
@@ -116,9 +118,12 @@ impl Pool {
         let owner = Owner::draw(&mut rng);
         let keyed = Keyed::from_seed(&rng.fork());
         let lease = config.lease;
+        // A fleet that starts at once shall not look for the dead and the old at once.
+        let mut spread = |every: Duration| now.plus(every.mul_f64(rng.below(1024) as f64 / 1024.0));
+        let (reaper, next_prune) = (Reaper::new(lease, &mut spread), spread(PRUNE));
         Ok(Self {
             lanes: Lanes::new(&config.queues, config.order),
-            reaper: Reaper::new(lease, now),
+            reaper,
             cron: Crontab::new(&config.cron),
             config,
             owner,
@@ -144,10 +149,11 @@ impl Pool {
             queued: VecDeque::new(),
             beat: Line::new(),
             next_beat: now.plus(lease / 3),
-            round: Vec::new(),
+            next_checkpoint: None,
+            round: VecDeque::new(),
             next_leases: now.plus(lease),
             prune: Line::new(),
-            next_prune: now.plus(PRUNE / 4),
+            next_prune,
             out: VecDeque::new(),
             fresh: true,
             report: PoolReport::default(),
@@ -173,9 +179,12 @@ impl Pool {
     }
 
     /// Takes an event at `now`; [`Pool::poll`] then says what follows. An answer nothing waits for is
-    /// ignored: it is a repeat.
+    /// ignored: it is a repeat. After [`Output::Stopped`] everything is.
     pub fn input(&mut self, now: Mono, input: Input) {
         self.now = self.now.max(now);
+        if self.phase == Phase::Stopped {
+            return;
+        }
         match input {
             Input::Tick => {}
             Input::Claimed(claimed) => self.claimed(claimed),
@@ -205,8 +214,9 @@ impl Pool {
                 self.hungry |= self.config.queues.iter().any(|share| share.queue == queue);
             }
             Input::Wake(Wake::Cancel(ids)) => {
+                // A hint may be old: the answer to a beat is what counts.
                 for id in ids {
-                    self.cancel(id, Why::Asked);
+                    self.beat_soon(id);
                 }
             }
             Input::Stop => self.stop(),
@@ -231,45 +241,58 @@ impl Pool {
         if self.phase == Phase::Stopped {
             return None;
         }
-        let looking = self.phase == Phase::Running && self.claim.idle() && self.free() > 0;
+        let running = self.phase == Phase::Running;
+        let looking = running && self.claim.idle() && self.free() > 0;
+        let beating = !self.held.is_empty() && self.beat.idle();
+        let upkeep = |at: Option<Mono>, why| at.filter(|_| running).map(|at| (at, why));
+        let prune = self.prune.idle().then_some(self.next_prune);
         let all = [
             looking.then_some((self.next_look, "look for due jobs")),
             self.alarms.next().map(|at| (at, "a job's deadline")),
             self.stop_deadline().map(|at| (at, "stop")),
-            (!self.held.is_empty() && self.beat.idle()).then_some((self.next_beat, "beat")),
+            beating.then_some((self.next_beat, "beat")),
+            self.next_checkpoint
+                .filter(|_| beating)
+                .map(|at| (at, "checkpoint")),
             (!self.held.is_empty()).then_some((self.next_leases, "lease")),
-            self.reaper.deadline().map(|at| (at, "reap")),
-            self.prune.idle().then_some((self.next_prune, "prune")),
-            self.cron.deadline().map(|at| (at, "cron")),
+            upkeep(self.reaper.deadline(), "reap"),
+            upkeep(prune.or(self.prune.deadline()), "prune"),
+            upkeep(self.cron.deadline(), "cron"),
             self.claim.deadline().map(|at| (at, "claim again")),
             self.settle.deadline().map(|at| (at, "settle again")),
             self.beat.deadline().map(|at| (at, "beat again")),
-            self.prune.deadline().map(|at| (at, "prune again")),
         ];
         all.into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
     /// Does whatever time and the state of things allow.
     fn advance(&mut self) {
-        while let Some((id, token)) = self.alarms.due(self.now) {
-            self.alarm(id, token);
+        while let Some(id) = self.alarms.due(&mut self.held, self.now) {
+            self.alarm(id);
         }
         self.check_leases();
         self.advance_stop();
-        self.send_again();
-        self.send_settles();
         if self.phase == Phase::Stopped {
             return;
         }
+        self.send_again();
+        self.send_settles();
         self.send_beats();
         if self.phase == Phase::Running {
             self.reap();
             self.cron();
-            if self.prune.idle() && self.now >= self.next_prune {
-                self.prune.send(self.now, ());
-                self.out.push_back(Output::Prune(PRUNE_LIMIT));
-            }
+            self.prune();
             self.look();
+        }
+    }
+
+    fn prune(&mut self) {
+        let due = self.prune.idle() && self.now >= self.next_prune;
+        if due {
+            self.prune.send(self.now, ());
+        }
+        if due || self.prune.resend(self.now).is_some() {
+            self.out.push_back(Output::Prune(PRUNE_LIMIT));
         }
     }
 
@@ -339,13 +362,16 @@ impl Pool {
     /// Takes a job over from a claim: starts it, or gives it back.
     fn take(&mut self, job: Record, deadline: Mono) {
         let id = job.id();
+        // This claim proves that an older lease of it is lost, which its handler may not know yet.
+        self.lose(id);
+        let still = self.held.get(&id).is_some_and(Held::handled);
         let suspect = job.crashes > 0;
         let alone = job.crashes > 1;
-        let mut held = Held::new(&job, self.owner, deadline);
         let crowded = suspect && (self.suspects.alone > 0 || alone && self.suspects.running > 0);
-        if self.phase != Phase::Running || self.now >= deadline || crowded {
-            // Unstarted. A crowded suspect waits a moment: at once it would be claimed again.
-            let after = if crowded {
+        let mut held = Held::new(&job, self.owner, deadline);
+        if self.phase != Phase::Running || self.now >= deadline || crowded || still {
+            // Unstarted. One that has to wait waits a moment: at once it would be claimed again.
+            let after = if crowded || still {
                 Duration::from_secs(1)
             } else {
                 Duration::ZERO
@@ -356,18 +382,20 @@ impl Pool {
                 unknown: false,
             };
             self.queued.push_back(held.settle(id, outcome, Vec::new()));
-            self.held.insert(id, held);
+            if !still {
+                self.held.insert(id, held);
+            }
             return;
         }
         self.suspects.running += u32::from(suspect);
         self.suspects.alone += u32::from(alone);
+        self.held.insert(id, held);
         if let Some(timeout) = job.spec.timeout {
-            self.alarms
-                .set(&self.held, self.now.plus(timeout), id, job.token);
+            let at = self.now.plus(timeout);
+            self.alarms.set(&mut self.held, at, id);
         }
         self.busy += 1;
         self.report.started += 1;
-        self.held.insert(id, held);
         self.out.push_back(Output::Start(job));
     }
 
@@ -376,49 +404,68 @@ impl Pool {
             return;
         }
         let now = self.now;
-        let lost: Vec<Id> = self
-            .held
-            .iter()
-            .filter(|(_, held)| held.deadline <= now && held.stage == Stage::Running)
-            .map(|(id, _)| *id)
-            .collect();
+        let lapsed = self.held.iter().filter(|(_, held)| held.deadline <= now);
+        let lost: Vec<Id> = lapsed.map(|(id, _)| *id).collect();
         for id in lost {
-            self.out.push_back(Output::Note(Note::LeaseLost(id)));
-            self.cancel(id, Why::Lease);
+            self.lose(id);
         }
-        let next = self
-            .held
-            .values()
-            .map(|held| held.deadline)
-            .filter(|at| *at > now)
-            .min();
+        let deadlines = self.held.values().map(|held| held.deadline);
+        let next = deadlines.filter(|at| *at > now).min();
         self.next_leases = next.unwrap_or(now.plus(self.config.lease));
+    }
+
+    /// A lease is lost: its handler must not go on.
+    fn lose(&mut self, id: Id) {
+        match self.held.get(&id).map(|held| held.stage) {
+            Some(Stage::Running) => self.cancel(id, Why::Lease),
+            // Whatever time it had to stop by itself is over.
+            Some(Stage::Cancelling) => self.abort(id),
+            _ => return,
+        }
+        self.out.push_back(Output::Note(Note::LeaseLost(id)));
+    }
+
+    /// Beats out of turn.
+    fn beat_soon(&mut self, id: Id) {
+        if let Some(held) = self.held.get_mut(&id)
+            && !std::mem::replace(&mut held.beating, true)
+        {
+            self.round.push_back(id);
+        }
     }
 
     fn send_beats(&mut self) {
         if self.held.is_empty() {
+            self.round.clear();
+            self.next_checkpoint = None;
             self.next_beat = self.now.plus(self.config.lease / 3);
             return;
         }
         if !self.beat.idle() {
             return;
         }
-        if self.round.is_empty() {
-            if self.now < self.next_beat {
-                return;
-            }
+        let all = self.now >= self.next_beat;
+        if all {
             self.next_beat = self.now.plus(self.config.lease / 3);
-            self.round.extend(self.held.keys());
         }
-        let at = self
-            .round
-            .len()
-            .saturating_sub(self.config.max_batch as usize);
-        let beats: Vec<Beat> = self
-            .round
-            .drain(at..)
-            .filter_map(|id| self.held.get(&id).map(|held| held.beat(id)))
-            .collect();
+        if all || self.next_checkpoint.is_some_and(|at| at <= self.now) {
+            self.next_checkpoint = None;
+            for (id, held) in &mut self.held {
+                if (all || held.progress.is_some()) && !std::mem::replace(&mut held.beating, true) {
+                    self.round.push_back(*id);
+                }
+            }
+        }
+        let batch = self.round.len().min(self.config.max_batch as usize);
+        let mut beats = Vec::with_capacity(batch);
+        while beats.len() < batch
+            && let Some(id) = self.round.pop_front()
+        {
+            if let Some(held) = self.held.get_mut(&id) {
+                held.beating = false;
+                beats.push(held.beat(id));
+            }
+        }
         if !beats.is_empty() {
             let beats = self.beat.send(self.now, beats);
             self.out.push_back(Output::Beat(beats, self.config.lease));
@@ -444,12 +491,7 @@ impl Pool {
                         self.cancel(beat.id, Why::Asked);
                     }
                 }
-                // One that is being settled is lost only to its own settle.
-                Beaten::Lost if held.stage != Stage::Settling => {
-                    self.out.push_back(Output::Note(Note::LeaseLost(beat.id)));
-                    self.cancel(beat.id, Why::Lease);
-                }
-                Beaten::Lost => {}
+                Beaten::Lost => self.lose(beat.id),
             }
         }
     }
@@ -459,7 +501,8 @@ impl Pool {
             && held.fence.token == token
         {
             held.progress = Some(progress);
-            self.next_beat = self.next_beat.min(self.now.plus(CHECKPOINT));
+            let at = self.now.plus(CHECKPOINT);
+            self.next_checkpoint.get_or_insert(at);
         }
     }
 
@@ -473,13 +516,6 @@ impl Pool {
         }
         if let Some(beats) = self.beat.resend(now) {
             self.out.push_back(Output::Beat(beats, self.config.lease));
-        }
-        if self.prune.resend(now).is_some() {
-            self.out.push_back(Output::Prune(PRUNE_LIMIT));
-        }
-        if let Some(cursor) = self.reaper.line.resend(now) {
-            self.out
-                .push_back(Output::Expired((*cursor).clone(), reaper::PAGE));
         }
     }
 

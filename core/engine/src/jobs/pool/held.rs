@@ -30,6 +30,10 @@ pub(super) struct Held {
     pub(super) why: Option<Why>,
     /// A checkpoint the store does not have yet.
     pub(super) progress: Option<Bytes>,
+    /// When its alarm goes off.
+    alarm: Option<Mono>,
+    /// Its next beat waits for its call already.
+    pub(super) beating: bool,
 }
 
 /// How far a lease is.
@@ -75,7 +79,18 @@ impl Held {
             stage: Stage::Running,
             why: None,
             progress: None,
+            alarm: None,
+            beating: false,
         }
+    }
+
+    pub(super) fn silence(&mut self) {
+        self.alarm = None;
+    }
+
+    /// Whether its handler is not yet known to have ended.
+    pub(super) fn handled(&self) -> bool {
+        self.stage != Stage::Settling
     }
 
     pub(super) fn beat(&self, id: Id) -> Beat {
@@ -104,49 +119,51 @@ impl Held {
     }
 }
 
-/// One alarm per lease at most counts: the newest set. Older ones are skipped when they fire and swept
-/// before they pile up.
+/// One alarm per lease at most counts: the newest set, which the lease knows. Older ones are skipped when
+/// they fire and swept before they pile up.
 #[derive(Debug, Default)]
-pub(super) struct Alarms {
-    heap: BinaryHeap<Reverse<(Mono, Id, u64)>>,
-    current: std::collections::BTreeMap<(Id, u64), Mono>,
-}
+pub(super) struct Alarms(BinaryHeap<Reverse<(Mono, Id, u64)>>);
 
 impl Alarms {
     /// Sets the alarm of a lease, in place of an earlier one.
-    pub(super) fn set(&mut self, held: &Map<Id, Held>, at: Mono, id: Id, token: u64) {
-        self.current.insert((id, token), at);
-        self.heap.push(Reverse((at, id, token)));
-        if self.heap.len() > 64 + 2 * held.len().max(self.current.len()) {
-            let current = &self.current;
-            self.heap
-                .retain(|Reverse((at, id, token))| current.get(&(*id, *token)) == Some(at));
-        }
-    }
-
-    pub(super) fn clear(&mut self, id: Id, token: u64) {
-        if !self.current.is_empty() {
-            self.current.remove(&(id, token));
+    pub(super) fn set(&mut self, held: &mut Map<Id, Held>, at: Mono, id: Id) {
+        let Some(one) = held.get_mut(&id) else {
+            return;
+        };
+        one.alarm = Some(at);
+        self.0.push(Reverse((at, id, one.fence.token)));
+        if self.0.len() > 64 + 2 * held.len() {
+            self.0
+                .retain(|Reverse(alarm)| Self::counts(held, *alarm).is_some());
         }
     }
 
     /// The next lease whose alarm is due.
-    pub(super) fn due(&mut self, now: Mono) -> Option<(Id, u64)> {
-        while let Some(Reverse((at, id, token))) = self.heap.peek().copied() {
-            if at > now {
-                return None;
-            }
-            self.heap.pop();
-            if self.current.get(&(id, token)) == Some(&at) {
-                self.current.remove(&(id, token));
-                return Some((id, token));
+    pub(super) fn due(&mut self, held: &mut Map<Id, Held>, now: Mono) -> Option<Id> {
+        while let Some(Reverse(alarm)) = self.0.peek().copied()
+            && alarm.0 <= now
+        {
+            self.0.pop();
+            if Self::counts(held, alarm).is_some() {
+                held.get_mut(&alarm.1)?.alarm = None;
+                return Some(alarm.1);
             }
         }
         None
     }
 
+    fn counts(held: &Map<Id, Held>, (at, id, token): (Mono, Id, u64)) -> Option<&Held> {
+        let one = held.get(&id)?;
+        (one.fence.token == token && one.alarm == Some(at)).then_some(one)
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// When the next is due; perhaps one that no longer counts, which costs a wake-up and no more.
     pub(super) fn next(&self) -> Option<Mono> {
-        self.heap.peek().map(|Reverse((at, ..))| *at)
+        self.0.peek().map(|Reverse((at, ..))| *at)
     }
 }

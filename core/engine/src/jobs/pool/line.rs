@@ -74,6 +74,12 @@ impl<R> Line<R> {
         Some(wait)
     }
 
+    /// Little time is left: a repeat that waits goes now, the next ones soon.
+    pub(super) fn hurry(&mut self, now: Mono) {
+        self.failures = 0;
+        self.again = self.again.map(|at| at.min(now));
+    }
+
     pub(super) const fn deadline(&self) -> Option<Mono> {
         self.again
     }

@@ -28,9 +28,9 @@ pub(super) struct Reaper {
     next: Mono,
     sweep: u64,
     seen: BTreeMap<Id, Seen>,
-    /// The most crashes among the charged jobs of an owner: their rows may be claimed again before the
-    /// next page is read, and then count no more in the store's answer.
-    cohorts: VecDeque<(Owner, u32)>,
+    /// The dead of each owner, as they were seen first: later some may have been claimed again, and
+    /// then count no more in the store's answer.
+    cohorts: VecDeque<Cohort>,
 }
 
 #[derive(Debug)]
@@ -39,15 +39,26 @@ struct Seen {
     lease_until: Wall,
     since: Mono,
     sweep: u64,
+    /// Its settle is on its way.
+    charged: bool,
+}
+
+#[derive(Debug)]
+struct Cohort {
+    owner: Owner,
+    /// The job with the most crashes.
+    first: (Id, u32),
+    /// The most crashes among the others.
+    second: Option<u32>,
 }
 
 impl Reaper {
-    pub(super) fn new(lease: Duration, now: Mono) -> Self {
+    pub(super) fn new(lease: Duration, spread: &mut impl FnMut(Duration) -> Mono) -> Self {
         let every = (lease / 4).min(SLOWEST);
         Self {
             line: Line::new(),
             every,
-            next: now.plus(every / 2),
+            next: spread(every),
             sweep: 0,
             seen: BTreeMap::new(),
             cohorts: VecDeque::new(),
@@ -63,49 +74,74 @@ impl Reaper {
     }
 
     /// Whether this lease was seen a beat ago and is the same still. A store's clock that jumps forward
-    /// makes all leases lapse at once: their workers' next beats revive them before this.
+    /// makes all leases lapse at once: their workers' next beats, due within a third of a lease, revive
+    /// them before this.
     fn stale(&mut self, expired: &Expired, now: Mono) -> bool {
-        let fresh = Seen {
+        let same = |seen: &Seen| {
+            seen.token == expired.fence.token && seen.lease_until == expired.lease_until
+        };
+        let room = self.seen.len() < SEEN;
+        match self.seen.get_mut(&expired.id) {
+            Some(seen) if same(seen) => {
+                seen.sweep = self.sweep;
+                return !seen.charged && now.since(seen.since) >= expired.lease * 5 / 12;
+            }
+            None if !room => return false,
+            _ => {}
+        }
+        self.mourn(expired);
+        let seen = Seen {
             token: expired.fence.token,
             lease_until: expired.lease_until,
             since: now,
             sweep: self.sweep,
+            charged: false,
         };
-        match self.seen.get_mut(&expired.id) {
-            Some(seen) if seen.token == fresh.token && seen.lease_until == fresh.lease_until => {
-                seen.sweep = self.sweep;
-                now.since(seen.since) >= expired.lease / 4
+        self.seen.insert(expired.id, seen);
+        false
+    }
+
+    /// The store has answered to a charge.
+    pub(super) fn charged(&mut self, id: Id) {
+        self.seen.remove(&id);
+    }
+
+    fn mourn(&mut self, expired: &Expired) {
+        let (owner, one) = (expired.fence.owner, (expired.id, expired.crashes));
+        let known = self.cohorts.iter_mut().find(|known| known.owner == owner);
+        let Some(cohort) = known else {
+            if self.cohorts.len() >= COHORTS {
+                self.cohorts.pop_front();
             }
-            Some(seen) => {
-                *seen = fresh;
-                false
-            }
-            None => {
-                if self.seen.len() < SEEN {
-                    self.seen.insert(expired.id, fresh);
-                }
-                false
-            }
+            self.cohorts.push_back(Cohort {
+                owner,
+                first: one,
+                second: None,
+            });
+            return;
+        };
+        if cohort.first.0 == one.0 {
+            cohort.first.1 = one.1;
+        } else if cohort.first.1 < one.1 {
+            cohort.second = Some(cohort.first.1);
+            cohort.first = one;
+        } else {
+            cohort.second = cohort.second.max(Some(one.1));
         }
     }
 
     /// Whether the crash is the job's own doing: no other job of the dead incarnation had crashed as often.
-    fn guilty(&mut self, expired: &Expired) -> bool {
+    fn guilty(&self, expired: &Expired) -> bool {
         let owner = expired.fence.owner;
-        let known = self.cohorts.iter_mut().find(|(known, _)| *known == owner);
-        let alone = known
-            .as_ref()
-            .is_none_or(|(_, most)| *most < expired.crashes);
-        match known {
-            Some((_, most)) => *most = (*most).max(expired.crashes),
-            None => {
-                if self.cohorts.len() >= COHORTS {
-                    self.cohorts.pop_front();
-                }
-                self.cohorts.push_back((owner, expired.crashes));
+        let others = self.cohorts.iter().find(|known| known.owner == owner);
+        let others = others.and_then(|known| {
+            if known.first.0 == expired.id {
+                known.second
+            } else {
+                Some(known.first.1)
             }
-        }
-        alone && expired.peers_at_or_above == 0
+        });
+        expired.peers_at_or_above == 0 && others < Some(expired.crashes)
     }
 }
 
@@ -115,6 +151,8 @@ impl Pool {
             self.reaper.next = self.now.plus(self.reaper.every);
             self.reaper.sweep += 1;
             self.read(Cursor::default());
+        } else if let Some(cursor) = self.reaper.line.resend(self.now) {
+            self.out.push_back(Output::Expired((*cursor).clone(), PAGE));
         }
     }
 
@@ -129,10 +167,15 @@ impl Pool {
         }
         self.store = Some((page.now, self.now));
         for expired in page.items {
-            if !self.reaper.stale(&expired, self.now) {
+            // Of its own jobs its beats decide, and the claim whose answer may still bring them.
+            let ours = expired.fence.owner == self.owner
+                && (self.held.contains_key(&expired.id) || !self.claim.idle());
+            if !self.reaper.stale(&expired, self.now) || ours {
                 continue;
             }
-            self.reaper.seen.remove(&expired.id);
+            if let Some(seen) = self.reaper.seen.get_mut(&expired.id) {
+                seen.charged = true;
+            }
             let strike = !expired.abandoned && self.reaper.guilty(&expired);
             let outcome = match expired.crashes {
                 _ if expired.abandoned => Outcome::Lapsed,

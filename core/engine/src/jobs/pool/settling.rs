@@ -70,13 +70,10 @@ impl Pool {
         let outcome = match why {
             Why::Timeout => self.timed_out(id),
             Why::Asked => Outcome::Cancelled,
-            Why::Lease | Why::Stop => {
-                self.report.released += u64::from(why == Why::Stop);
-                Outcome::Released {
-                    after: Duration::ZERO,
-                    unknown: false,
-                }
-            }
+            Why::Lease | Why::Stop => Outcome::Released {
+                after: Duration::ZERO,
+                unknown: false,
+            },
         };
         self.finish(id, outcome, Vec::new());
     }
@@ -87,10 +84,7 @@ impl Pool {
         let outcome = match why {
             Why::Timeout => self.timed_out(id),
             Why::Asked => Outcome::Cancelled,
-            Why::Lease | Why::Stop => {
-                self.report.abandoned += u64::from(why == Why::Stop);
-                Outcome::Abandoned
-            }
+            Why::Lease | Why::Stop => Outcome::Abandoned,
         };
         self.finish(id, outcome, Vec::new());
         self.leaked.insert((id, token));
@@ -132,7 +126,7 @@ impl Pool {
     /// The lease, if its handler still counts as running.
     fn running_mut(&mut self, id: Id, token: u64) -> Option<(Option<Why>, &mut Held)> {
         let held = self.held.get_mut(&id)?;
-        (held.fence.token == token && held.stage != Stage::Settling).then_some((held.why, held))
+        (held.fence.token == token && held.handled()).then_some((held.why, held))
     }
 
     /// A handler no longer counts as running; its lease waits to be settled.
@@ -141,10 +135,9 @@ impl Pool {
             return;
         };
         held.stage = Stage::Settling;
-        let token = held.fence.token;
+        held.silence();
         let crashes = held.crashes;
         self.queued.push_back(held.settle(id, outcome, then));
-        self.alarms.clear(id, token);
         self.busy = self.busy.saturating_sub(1);
         if crashes > 0 {
             let suspects = &mut self.suspects;
@@ -156,14 +149,14 @@ impl Pool {
         }
     }
 
-    pub(super) fn alarm(&mut self, id: Id, token: u64) {
-        let Some((why, held)) = self.running_mut(id, token) else {
+    pub(super) fn alarm(&mut self, id: Id) {
+        let Some(held) = self.held.get(&id) else {
             return;
         };
         match held.stage {
             Stage::Running => self.cancel(id, Why::Timeout),
             Stage::Cancelling => self.abort(id),
-            Stage::Aborting => self.unproved(id, token, why.unwrap_or(Why::Stop)),
+            Stage::Aborting => self.unproved(id, held.fence.token, held.why.unwrap_or(Why::Stop)),
             Stage::Settling => {}
         }
     }
@@ -178,16 +171,15 @@ impl Pool {
         }
         held.stage = Stage::Cancelling;
         held.why = Some(why);
-        let token = held.fence.token;
         self.out.push_back(Output::Cancel(id));
         match why {
             // It may run elsewhere soon: no time to lose.
             Why::Lease => self.abort(id),
             // The hard deadline of the stop.
-            Why::Stop => self.alarms.clear(id, token),
+            Why::Stop => held.silence(),
             Why::Timeout | Why::Asked => {
                 let at = self.now.plus(self.config.grace);
-                self.alarms.set(&self.held, at, id, token);
+                self.alarms.set(&mut self.held, at, id);
             }
         }
     }
@@ -200,9 +192,9 @@ impl Pool {
             return;
         }
         held.stage = Stage::Aborting;
-        let token = held.fence.token;
         self.out.push_back(Output::Abort(id));
-        self.alarms.set(&self.held, self.now.plus(PROOF), id, token);
+        let at = self.now.plus(PROOF);
+        self.alarms.set(&mut self.held, at, id);
     }
 
     pub(super) fn send_settles(&mut self) {
@@ -220,18 +212,38 @@ impl Pool {
             return;
         };
         for (settle, settled) in settles.iter().zip(settled) {
+            if matches!(settle.outcome, Outcome::Crashed { .. } | Outcome::Lapsed) {
+                self.reaper.charged(settle.id);
+            }
             let ours = self.held.get(&settle.id).map(|held| held.fence) == Some(settle.fence);
             if ours {
                 self.held.remove(&settle.id);
-                self.report.settled += u64::from(matches!(settled, Settled::Applied(_)));
             }
             match settled {
-                Settled::Applied(kind) => self.again(*kind, &settle.outcome),
+                Settled::Applied(_) | Settled::Already(_) if settle.fence.owner == self.owner => {
+                    self.count(&settle.outcome);
+                }
                 Settled::Fenced | Settled::NotFound if ours => {
                     self.out.push_back(Output::Note(Note::Fenced(settle.id)));
                 }
                 _ => {}
             }
+            if let Settled::Applied(kind) = settled {
+                self.again(*kind, &settle.outcome);
+                self.hungry |= !settle.then.is_empty();
+            }
+        }
+    }
+
+    fn count(&mut self, outcome: &Outcome) {
+        let report = &mut self.report;
+        match outcome {
+            Outcome::Crashed { .. } | Outcome::Lapsed => {}
+            Outcome::Released { .. } => {
+                report.released += u64::from(self.phase != Phase::Running);
+            }
+            Outcome::Abandoned => report.abandoned += u64::from(self.phase != Phase::Running),
+            _ => report.settled += 1,
         }
     }
 

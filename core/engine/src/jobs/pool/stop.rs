@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::Id;
-use super::held::{Stage, Why};
+use super::held::Why;
 use super::{Output, PROOF, Pool};
 use crate::time::Mono;
 
@@ -30,6 +30,7 @@ impl Pool {
         if self.phase == Phase::Running {
             self.phase = Phase::Draining;
             self.begun = self.now;
+            self.hurry();
         }
     }
 
@@ -79,6 +80,7 @@ impl Pool {
     fn release(&mut self) {
         self.phase = Phase::Releasing;
         self.begun = self.now;
+        self.hurry();
         for id in self.unsettled() {
             if let Some(held) = self.held.get_mut(&id) {
                 held.why.get_or_insert(Why::Stop);
@@ -87,12 +89,14 @@ impl Pool {
         }
     }
 
+    /// What has to be answered before the stop is clean is asked again now, not in some seconds.
+    fn hurry(&mut self) {
+        self.claim.hurry(self.now);
+        self.settle.hurry(self.now);
+    }
+
     fn unsettled(&self) -> Vec<Id> {
-        let unsettled = |stage| stage != Stage::Settling;
-        self.held
-            .iter()
-            .filter(|(_, held)| unsettled(held.stage))
-            .map(|(id, _)| *id)
-            .collect()
+        let running = self.held.iter().filter(|(_, held)| held.handled());
+        running.map(|(id, _)| *id).collect()
     }
 }
