@@ -18,6 +18,17 @@
 //! compare. The rejected alternative, a transition of each index for each row of the step table, is a
 //! little faster and wrong in one cell out of twenty.
 //!
+//! Where the port leaves room, this is what the specification says:
+//!
+//! - A rate counts each claim at `t` until `t + window`, excluded, from when the limit was set; no end of a job
+//!   gives a claim back. A limit of a group that says nothing leaves the group to that of each group.
+//! - A claim that meets a job over `max_bytes` ends there, in this and all further lanes.
+//! - A job is too late at the very millisecond of its expiry, as a lease has run out at that of its end.
+//! - A hold by time that is taken by a revival counts from the revival.
+//! - `limit` of a filter or listing counts jobs that match. A page looks at 10 000 records at most, so one that
+//!   few match may be short, or empty, and not the last.
+//! - Deleting forgets the id at once.
+//!
 //! Nothing is written down: all jobs are gone with the process.
 
 #![forbid(unsafe_code)]

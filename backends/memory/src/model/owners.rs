@@ -51,7 +51,6 @@ impl Owners {
             Seq::Same(newest.jobs.clone())
         } else {
             newest.seq = seq;
-            newest.jobs.clear();
             Seq::New
         }
     }

@@ -99,6 +99,24 @@ fn no_window_of_a_rate_holds_more_claims_than_it_says() {
 }
 
 #[test]
+fn a_job_behind_a_rate_falls_due_when_both_its_start_and_the_rate_allow() {
+    for scope in [queue(), each()] {
+        for (start, due) in [(50, 100), (250, 250)] {
+            let mut world = World::new();
+            world.limit(scope.clone(), None, Some((1, 100)));
+            world.enqueue(&[grouped(1, "x")]);
+            world.claim(A, 1);
+            let mut late = grouped(2, "x");
+            late.start = tideway_engine::jobs::Start::After(ms(start));
+            world.enqueue(&[late]);
+            let req = world.request(A, 1);
+            let got = world.ask(&req);
+            assert_eq!(got.next_due, Some(Wall(world.now + due)), "{scope:?}");
+        }
+    }
+}
+
+#[test]
 fn a_group_whose_rate_is_used_up_falls_due_when_its_window_has_room() {
     let mut world = World::new();
     world.limit(each(), None, Some((1, 100)));
