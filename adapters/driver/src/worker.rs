@@ -60,7 +60,8 @@ pub struct Worker<R: Runtime> {
     wakes: Option<Pin<Box<dyn Stream<Item = Wake> + Send>>>,
     running: Map<Id, Handle>,
     sleep: Pin<Box<R::Sleep>>,
-    asleep_until: Mono,
+    /// What it is set to; `None` once it has fired: it is not asked again until it is set anew.
+    asleep_until: Option<Mono>,
     next_checkpoints: Mono,
     seat: Seat,
     told: Phase,
@@ -100,7 +101,7 @@ impl<R: Runtime> Worker<R> {
         let wakes = store.wakeups(pool.owner());
         Ok(Self {
             sleep: Box::pin(rt.sleep_until(now)),
-            asleep_until: now,
+            asleep_until: Some(now),
             next_checkpoints: now,
             running: Map::with_hasher(Keyed::from_seed(&rng.fork())),
             calls: FuturesUnordered::new(),
@@ -141,11 +142,11 @@ impl<R: Runtime> Worker<R> {
     fn arm(&mut self) {
         let next = self.pool.poll_timeout().map(|(at, _)| at);
         let checkpoints = (!self.running.is_empty()).then_some(self.next_checkpoints);
-        let Some(at) = next.into_iter().chain(checkpoints).min() else {
-            return;
-        };
-        if at != self.asleep_until {
-            self.asleep_until = at;
+        let next = next.into_iter().chain(checkpoints).min();
+        if let Some(at) = next
+            && self.asleep_until != next
+        {
+            self.asleep_until = next;
             self.sleep.as_mut().reset(at);
         }
     }
@@ -187,9 +188,8 @@ impl<R: Runtime> Worker<R> {
                 Poll::Pending => break,
             }
         }
-        if self.sleep.as_mut().poll(cx).is_ready() {
-            // A fired timer is armed anew, even for the same instant.
-            self.asleep_until = Mono::START;
+        if self.asleep_until.is_some() && self.sleep.as_mut().poll(cx).is_ready() {
+            self.asleep_until = None;
             if now >= self.next_checkpoints {
                 self.checkpoints(now);
             }
