@@ -62,10 +62,13 @@ pub mod control;
 pub mod cron;
 pub mod durable;
 pub mod enqueueing;
+pub mod fencing;
 pub mod leases;
 pub mod limits;
 pub mod linear;
 pub mod listing;
+pub mod pausing;
+pub mod reaping;
 pub mod settling;
 pub mod stress;
 pub mod time;
@@ -124,32 +127,32 @@ macro_rules! __job_cases {
             settling L0 a_snooze_refunds_the_attempt,
             settling L0 a_release_refunds_the_attempt,
             settling L0 an_abandoned_job_runs_until_its_lease_is_out,
-            settling L0 a_repeated_settle_changes_nothing,
-            settling L0 a_settle_with_another_token_is_fenced,
-            settling L0 a_settle_by_another_owner_is_fenced,
-            settling L0 a_settle_of_an_unknown_job_is_not_found,
             settling L0 follow_up_jobs_are_inserted_once_with_a_success,
-            settling L0 a_late_finish_counts_until_the_job_is_reaped,
-            settling L0 a_zombie_is_fenced_after_its_job_was_claimed_again,
-            settling L0 a_lease_given_back_is_never_valid_again,
             settling L0 progress_is_kept_over_retries,
             settling L0 a_cancel_request_overrides_what_would_put_the_job_back,
             settling L0 the_last_eight_errors_are_kept,
+            fencing L0 a_repeated_settle_changes_nothing,
+            fencing L0 a_settle_with_another_token_is_fenced,
+            fencing L0 a_settle_by_another_owner_is_fenced,
+            fencing L0 a_settle_of_an_unknown_job_is_not_found,
+            fencing L0 a_late_finish_counts_until_the_job_is_reaped,
+            fencing L0 a_zombie_is_fenced_after_its_job_was_claimed_again,
+            fencing L0 a_lease_given_back_is_never_valid_again,
             leases L0 a_beat_extends_the_lease,
             leases L0 a_beat_revives_a_lapsed_lease_nobody_reaped,
             leases L0 a_beat_of_another_lease_is_lost,
             leases L0 a_beat_never_resurrects_an_ended_job,
             leases L0 a_beat_tells_of_a_cancel_request,
-            leases L0 only_lapsed_leases_are_listed_as_expired,
-            leases L0 pages_of_expired_leases_lose_none,
-            leases L0 pages_of_expired_leases_lose_none_while_they_are_reaped,
-            leases L0 an_expired_lease_tells_its_company,
-            leases L0 a_crash_needs_a_lapsed_lease,
-            leases L0 a_crash_of_another_lease_is_fenced,
-            leases L0 a_crashed_job_waits_among_the_suspects_only,
-            leases L0 the_last_strike_buries_a_job,
-            leases L0 progress_starts_the_count_of_crashes_anew,
-            leases L0 an_ended_lease_never_expires,
+            reaping L0 only_lapsed_leases_are_listed_as_expired,
+            reaping L0 pages_of_expired_leases_lose_none,
+            reaping L0 pages_of_expired_leases_lose_none_while_they_are_reaped,
+            reaping L0 an_expired_lease_tells_its_company,
+            reaping L0 a_crash_needs_a_lapsed_lease,
+            reaping L0 a_crash_of_another_lease_is_fenced,
+            reaping L0 a_crashed_job_waits_among_the_suspects_only,
+            reaping L0 the_last_strike_buries_a_job,
+            reaping L0 progress_starts_the_count_of_crashes_anew,
+            reaping L0 an_ended_lease_never_expires,
             batch Batch outcomes_of_a_batch_come_in_its_order,
             batch Batch a_bad_job_changes_nothing_for_its_neighbours,
             batch Batch a_fenced_settle_changes_nothing_for_its_neighbours,
@@ -182,10 +185,10 @@ macro_rules! __job_cases {
             control Control a_reschedule_moves_pending_jobs_only,
             control Control a_revived_job_starts_anew,
             control Control only_ended_jobs_can_be_deleted,
-            control Control no_claim_takes_from_a_paused_queue,
-            control Control a_pause_holds_for_a_queue_without_jobs,
-            control Control a_pause_among_claims_holds_when_it_returns,
             control Control stats_count_every_state,
+            pausing Control no_claim_takes_from_a_paused_queue,
+            pausing Control a_pause_holds_for_a_queue_without_jobs,
+            pausing Control a_pause_among_claims_holds_when_it_returns,
             listing List a_listing_agrees_with_every_field_of_its_filter,
             listing List pages_are_complete_while_jobs_come_and_go,
             listing List a_control_by_filter_reaches_all_in_pages,

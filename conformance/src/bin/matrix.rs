@@ -13,7 +13,15 @@ use tideway_conformance::suite::results::{Line, Verdict, read};
 use tideway_conformance::{jobs, suite};
 
 const RUNTIMES: [&str; 4] = ["tokio_multi", "tokio_current", "async_std", "smol"];
-const STORES: [&str; 3] = ["memory_tokio", "memory_async_std", "memory_smol"];
+const STORES: [&str; 7] = [
+    "memory_tokio",
+    "memory_async_std",
+    "memory_smol",
+    "memory_waiting",
+    "sqlite_tokio",
+    "sqlite_async_std",
+    "sqlite_smol",
+];
 
 /// Results by suite, each by case.
 type Results = Vec<(String, BTreeMap<String, Line>)>;
