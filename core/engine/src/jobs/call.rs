@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::record::{Record, State};
-use super::step::{Fence, Kind, Outcome};
+use super::step::{Fence, Kind, Outcome, Refused};
 use super::{Id, Name, NewJob, Owner, Start};
 use crate::time::Wall;
 
@@ -98,6 +98,18 @@ pub enum Settled {
     Refused,
 }
 
+impl From<Result<Kind, Refused>> for Settled {
+    /// What [`step`](super::step) said, as the answer of a store.
+    fn from(stepped: Result<Kind, Refused>) -> Self {
+        match stepped {
+            Ok(kind) => Settled::Applied(kind),
+            Err(Refused::Settled(kind)) => Settled::Already(kind),
+            Err(Refused::Fenced) => Settled::Fenced,
+            Err(_) => Settled::Refused,
+        }
+    }
+}
+
 /// Extends one lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Beat {
@@ -140,6 +152,25 @@ pub struct Expired {
     pub peers_at_or_above: u32,
     /// Its worker said that it might still run.
     pub abandoned: bool,
+}
+
+impl Expired {
+    /// The lease of `job`, of which `peers` other jobs of its owner crashed as often; `None` if nobody holds it.
+    #[must_use]
+    pub fn of(job: &Record, peers: u32) -> Option<Self> {
+        Some(Self {
+            id: job.id(),
+            fence: Fence {
+                token: job.token,
+                owner: job.owner?,
+            },
+            lease_until: job.lease_until,
+            lease: job.lease,
+            crashes: job.crashes_when_held()?,
+            peers_at_or_above: peers,
+            abandoned: job.abandoned,
+        })
+    }
 }
 
 /// Where a listing goes on; opaque, made by the store.
@@ -388,6 +419,23 @@ pub struct Caps {
     pub max_batch: u32,
     /// The largest payload in bytes.
     pub max_payload: usize,
+}
+
+impl Default for Caps {
+    /// Declares nothing; 1000 items and 1 MiB at most.
+    fn default() -> Self {
+        Self {
+            durability: Durability::Memory,
+            unique: false,
+            cron: false,
+            limits: false,
+            waits: false,
+            list: false,
+            wakeups: false,
+            max_batch: 1000,
+            max_payload: 1 << 20,
+        }
+    }
 }
 
 /// What an acknowledged call survives.

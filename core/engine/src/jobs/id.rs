@@ -133,7 +133,7 @@ impl Ids {
 
 /// Who holds a lease: a fresh random number per *incarnation* of a process, never its name. A
 /// restarted worker is another owner, so it cannot keep its predecessor's jobs alive.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Owner(pub u128);
 
 impl Owner {

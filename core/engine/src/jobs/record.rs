@@ -13,7 +13,9 @@ use crate::time::Wall;
 
 /// One record. Scheduled, ready and retrying are no states: they follow from `run_at` and `attempt`, so
 /// there is no promotion between two lists in which a job could be lost.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// It serialises, so that a store may keep it whole.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// What was enqueued.
     pub spec: Arc<Spec>,
@@ -150,6 +152,29 @@ impl Record {
         self.spec
             .expiry
             .map(|expiry| super::later(self.enqueued_at, expiry))
+    }
+
+    /// When a store may forget it; `None` before its end.
+    #[must_use]
+    pub fn forget_at(&self) -> Option<Wall> {
+        let keep = match self.state {
+            State::Succeeded => self.spec.keep.succeeded,
+            _ => self.spec.keep.failed,
+        };
+        let ended = self.ended_at?;
+        Some(super::later(ended, keep.max(super::Keep::LEAST)))
+    }
+
+    /// Its crashes, as they counted when its last owner held it: the measure of who is guilty when that owner
+    /// died. `None` if it is neither running nor just charged with that death.
+    #[must_use]
+    pub fn crashes_when_held(&self) -> Option<u32> {
+        match (self.state, self.settled) {
+            (State::Running, _) if self.moved => Some(0),
+            (State::Running, _) => Some(self.crashes),
+            (State::Pending, Some(Kind::Crash)) => Some(self.crashes.saturating_sub(1)),
+            _ => None,
+        }
     }
 
     /// Whether its lease has run out by the store's clock `now`. One that ends later than a lease

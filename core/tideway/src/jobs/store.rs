@@ -31,7 +31,8 @@ use crate::BoxFuture;
 /// reading and writing a record, or say the same in its own language. Every call is atomic, takes a batch,
 /// and is idempotent: the caller repeats it after [`StoreError::Transient`] or
 /// [`StoreError::Ambiguous`]. One bad item never changes what becomes of its neighbours. The store's own
-/// clock decides what is due. `tideway_conformance::job_store_suite!` checks all of it.
+/// clock decides what is due. Calls with a default body belong to what `caps` declares; leave them out if it does
+/// not. `tideway_conformance::job_store_suite!` checks all of it.
 pub trait JobStore: Send + Sync + 'static {
     /// What it can do and what it promises.
     fn caps(&self) -> Caps;
@@ -66,10 +67,16 @@ pub trait JobStore: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Page<Expired>, StoreError>> + Send;
 
     /// Moves a cron cell and inserts the jobs, if the cell is as the caller last saw it.
-    fn cron_cas(&self, cas: &CronCas) -> impl Future<Output = Result<CronOut, StoreError>> + Send;
+    fn cron_cas(&self, cas: &CronCas) -> impl Future<Output = Result<CronOut, StoreError>> + Send {
+        let _ = cas;
+        async { Err(StoreError::Unsupported("cron")) }
+    }
 
     /// The cell of a cron entry.
-    fn cron_cell(&self, key: &Name) -> impl Future<Output = Result<CronOut, StoreError>> + Send;
+    fn cron_cell(&self, key: &Name) -> impl Future<Output = Result<CronOut, StoreError>> + Send {
+        let _ = key;
+        async { Err(StoreError::Unsupported("cron")) }
+    }
 
     /// Does what a person or program asks.
     fn control(
@@ -83,7 +90,10 @@ pub trait JobStore: Send + Sync + 'static {
         filter: &Filter,
         after: &Cursor,
         limit: u32,
-    ) -> impl Future<Output = Result<Page<Record>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Page<Record>, StoreError>> + Send {
+        let _ = (filter, after, limit);
+        async { Err(StoreError::Unsupported("list")) }
+    }
 
     /// Forgets at most `limit` jobs whose retention is over and ends pending ones that have expired; how many
     /// there were.
@@ -104,7 +114,10 @@ pub trait JobStore: Send + Sync + 'static {
 
     /// Hints that something may be worth a look; may end, drop, repeat and reorder them. Those for
     /// `owner` include cancel requests of its running jobs.
-    fn wakeups(&self, owner: Owner) -> Pin<Box<dyn Stream<Item = Wake> + Send>>;
+    fn wakeups(&self, owner: Owner) -> Pin<Box<dyn Stream<Item = Wake> + Send>> {
+        let _ = owner;
+        Box::pin(futures_util::stream::empty())
+    }
 }
 
 /// Why a store did not answer. What a call did to each job is no error but an outcome.
