@@ -9,40 +9,7 @@
 //! sentence per guarantee says what to fix; and because [`mutant`] breaks a good store in each way
 //! that was ever seen to go wrong, we know that every sentence can fail.
 //!
-//! # Your own store
-//!
-//! Write a [`Harness`] and one macro call in a file under `tests/`:
-//!
-//! ```
-//! use tideway::BoxFuture;
-//! use tideway_conformance::jobs::{Harness, OpenError, TestClock};
-//! use tideway_memory::Memory;
-//!
-//! #[derive(Default)]
-//! struct Mine(TestClock);
-//!
-//! impl Harness for Mine {
-//!     type Store = Memory;
-//!
-//!     async fn open(&self) -> Result<Memory, OpenError> {
-//!         Ok(Memory::new(self.0.store_clock()))
-//!     }
-//!
-//!     fn clock(&self) -> Option<TestClock> {
-//!         Some(self.0.clone())
-//!     }
-//!
-//!     fn block_on(&self, task: BoxFuture<'_, ()>) {
-//!         smol::block_on(task);
-//!     }
-//! }
-//!
-//! tideway_conformance::job_store_suite! {
-//!     name: mine,
-//!     harness: Mine::default(),
-//!     levels: [L0, Batch, Unique, Cron, Control, List, Limits, Waits, Wake, Time, Stress],
-//! }
-//! ```
+#![doc = include_str!("../../docs/guide/custom-job-store.md")]
 
 mod clock;
 mod cx;
