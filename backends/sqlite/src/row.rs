@@ -18,7 +18,8 @@ macro_rules! columns {
     () => {
         "n, id, state, queue, band, kind, grp, run_at, parked, links, token, owner, seq, lease_until, \
          lease, attempt, failures, crashes, strikes, snoozes, returns, delay, settled, flags, digest, \
-         enqueued_at, started_at, ended_at, reason, errors, waits, spec, payload, progress, result"
+         enqueued_at, started_at, ended_at, reason, errors, waits, spec, \
+         ifnull(payload, (SELECT body.payload FROM body WHERE body.n = job.n)), progress, result"
     };
 }
 pub(crate) use columns;
@@ -31,6 +32,8 @@ pub(crate) mod links {
     pub(crate) const WAITERS: i64 = 2;
     /// It has a group.
     pub(crate) const GROUP: i64 = 4;
+    /// Its payload is in `body`.
+    pub(crate) const BODY: i64 = 8;
 }
 
 /// A row that was read.
@@ -61,7 +64,7 @@ pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<Stored> {
     let errors: Option<Vec<Failure>> = from.json(29);
     let spec = from.spec(31, id, &queue, &kind, band, group);
     let job = Record {
-        payload: from.bytes(32),
+        payload: from.payload(32),
         digest: from.int(24) as u64,
         state,
         reason,
@@ -140,6 +143,11 @@ impl Reader<'_, '_> {
         }
     }
 
+    fn payload(&mut self, at: usize) -> Bytes {
+        self.damaged |= matches!(self.row.get_ref(at), Ok(ValueRef::Null));
+        self.bytes(at)
+    }
+
     fn text(&mut self, at: usize) -> Option<String> {
         self.maybe(at)
     }
@@ -185,7 +193,7 @@ impl Reader<'_, '_> {
 
     fn ids(&mut self, at: usize) -> Vec<Id> {
         let bytes = self.bytes(at);
-        self.damaged |= bytes.len() % 16 != 0;
+        self.damaged |= !bytes.len().is_multiple_of(16);
         let (ids, _) = bytes.as_chunks::<16>();
         ids.iter()
             .map(|id| Id::from_u128(u128::from_be_bytes(*id)))

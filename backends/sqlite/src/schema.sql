@@ -10,7 +10,7 @@ CREATE TABLE job (
     grp         TEXT,
     run_at      INTEGER NOT NULL,
     parked      INTEGER NOT NULL DEFAULT 0,  -- pending, but out of its lane while a limit blocks its group
-    links       INTEGER NOT NULL,            -- what an end must look for: 1 unique key, 2 waiters, 4 group
+    links       INTEGER NOT NULL,            -- what an end must look for: 1 unique key, 2 waiters, 4 group, 8 body
     token       INTEGER NOT NULL DEFAULT 0,
     owner       BLOB,
     seq         INTEGER NOT NULL DEFAULT 0,
@@ -36,7 +36,7 @@ CREATE TABLE job (
     errors      TEXT,                        -- JSON
     waits       BLOB,                        -- what it still waits for, one id after the other
     spec        BLOB    NOT NULL,            -- JSON
-    payload     BLOB    NOT NULL,
+    payload     BLOB,                        -- NULL: in `body`
     progress    BLOB,
     result      BLOB
 );
@@ -48,6 +48,11 @@ CREATE INDEX job_grouped ON job (queue, grp) WHERE state = 2 AND grp IS NOT NULL
 CREATE INDEX job_suspect ON job (owner) WHERE state = 1 AND crashes > 0;
 CREATE INDEX job_ended ON job (prune_at, id) WHERE state >= 3;
 CREATE INDEX job_expiry ON job (expires_at, id) WHERE state < 2 AND expires_at IS NOT NULL;
+
+-- Payloads that would not fit a page beside the rest of their row: a claim or settle does not write them again.
+CREATE TABLE body (
+    n INTEGER PRIMARY KEY, payload BLOB NOT NULL
+);
 
 -- Jobs per queue and state.
 CREATE TABLE tally (

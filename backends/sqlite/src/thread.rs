@@ -87,7 +87,7 @@ impl Thread {
         };
         let thread = std::thread::Builder::new()
             .name(name.into())
-            .spawn(move || worker.serve(&from))
+            .spawn(move || worker.serve(from))
             .map_err(|error| {
                 StoreError::Transient(format!("no thread could be started: {error}").into())
             })?;
@@ -135,6 +135,17 @@ impl Drop for Thread {
     }
 }
 
+/// The thread's end of the calls. However the thread ends, nobody waits for it then: calls that it has not
+/// taken go with this.
+struct Calls(Receiver<Box<dyn Work>>);
+
+impl Drop for Calls {
+    fn drop(&mut self) {
+        self.0.close();
+        while self.0.try_recv().is_ok() {}
+    }
+}
+
 struct Worker {
     role: Role,
     db: Connection,
@@ -143,12 +154,14 @@ struct Worker {
 }
 
 impl Worker {
-    fn serve(self, calls: &Receiver<Box<dyn Work>>) {
+    fn serve(self, calls: Receiver<Box<dyn Work>>) {
         let most = match self.role {
             Role::Writer => TOGETHER,
             Role::Reader => 1,
         };
         let mut group = Vec::with_capacity(most);
+        // Closed before the calls in `group` are told, should one of them panic.
+        let Calls(calls) = &Calls(calls);
         while let Ok(first) = calls.recv_blocking() {
             group.push(first);
             while group.len() < most
@@ -158,10 +171,6 @@ impl Worker {
             }
             self.serve_group(&mut group);
             group.clear();
-        }
-        // Planner statistics and a short log for the next who opens the file; a failure costs nothing.
-        if self.role == Role::Writer {
-            let _ = self.db.execute_batch("PRAGMA wal_checkpoint(PASSIVE)");
         }
     }
 

@@ -159,6 +159,13 @@ impl<'c> Tx<'c> {
         self.saved(stored, from, kind)
     }
 
+    fn drop_body(&self, n: i64) -> rusqlite::Result<()> {
+        self.db
+            .prepare_cached("DELETE FROM body WHERE n = ?1")?
+            .execute([n])?;
+        Ok(())
+    }
+
     /// What follows from a row that was written.
     fn saved(&mut self, stored: &Stored, from: State, kind: Kind) -> rusqlite::Result<()> {
         let job = &stored.job;
@@ -174,6 +181,9 @@ impl<'c> Tx<'c> {
             && let Some(owner) = job.owner
         {
             self.hints.cancels.push((owner, job.id()));
+        }
+        if kind == Kind::Succeed && stored.links & links::BODY != 0 {
+            self.drop_body(stored.n)?;
         }
         if stored.links & links::UNIQUE != 0 {
             self.release(job.id(), kind, job.state)?;

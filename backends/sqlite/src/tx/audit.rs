@@ -41,8 +41,8 @@ impl Tx<'_> {
             let mut find = self.db.prepare_cached(sql)?;
             let mut rows = find.query([])?;
             while let Some(row) = rows.next()? {
-                let who: String = row.get(0)?;
-                report.flaws.push(format!("{what}: {who}"));
+                let who = row.get_ref(0)?;
+                report.flaws.push(format!("{what}: {who:?}"));
             }
         }
         report.flaws.truncate(MOST);
@@ -193,7 +193,7 @@ impl Tx<'_> {
 }
 
 /// Rows beside the records that no record answers for.
-const ORPHANS: [(&str, &str); 6] = [
+const ORPHANS: [(&str, &str); 7] = [
     (
         "a unique key is held by no living job",
         "SELECT hold.queue || ' ' || hold.key FROM hold LEFT JOIN job ON job.id = hold.id AND \
@@ -220,6 +220,11 @@ const ORPHANS: [(&str, &str); 6] = [
         "a claim is counted against a rate nobody set",
         "SELECT taken.queue || ' ' || taken.grp FROM taken LEFT JOIN lim ON lim.queue = taken.queue \
          AND lim.rate IS NOT NULL AND (lim.scope = 0) = (taken.grp = '') WHERE lim.queue IS NULL LIMIT 10",
+    ),
+    (
+        "a payload is nobody's",
+        "SELECT body.n FROM body LEFT JOIN job ON job.n = body.n AND job.payload IS NULL \
+         AND job.links & 8 <> 0 WHERE job.n IS NULL LIMIT 10",
     ),
     (
         "a queue has fewer than no jobs",

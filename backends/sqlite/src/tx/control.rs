@@ -121,6 +121,9 @@ impl Tx<'_> {
         self.db
             .prepare_cached("DELETE FROM job WHERE n = ?1")?
             .execute(params![n])?;
+        if state != State::Succeeded {
+            self.drop_body(n)?;
+        }
         self.count(queue, state, -1);
         Ok(())
     }

@@ -12,6 +12,9 @@ const INSERT: &str = "INSERT INTO job (id, state, queue, band, kind, grp, run_at
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) \
     ON CONFLICT (id) DO NOTHING";
 
+/// Payloads up to this size, in bytes, are kept in the row.
+const INLINE: usize = 2048;
+
 impl Tx<'_> {
     /// Inserts `jobs`, in order; one outcome each.
     pub(crate) fn enqueue(&mut self, jobs: &[NewJob]) -> rusqlite::Result<Vec<Enqueued>> {
@@ -112,6 +115,10 @@ impl Tx<'_> {
         if spec.group.is_some() {
             bits |= links::GROUP;
         }
+        let large = job.payload.len() > INLINE;
+        if large {
+            bits |= links::BODY;
+        }
         let added = statement.execute(params![
             row::id(spec.id),
             row::state(job.state),
@@ -127,17 +134,23 @@ impl Tx<'_> {
             job.expires_at().map(|time| time.0),
             row::ids(&job.waits),
             row::json(spec)?.as_bytes(),
-            &*job.payload,
+            (!large).then_some(&*job.payload),
         ])?;
         if added == 0 {
             return Ok(None);
+        }
+        let n = self.db.last_insert_rowid();
+        if large {
+            self.db
+                .prepare_cached("INSERT INTO body (n, payload) VALUES (?1, ?2)")?
+                .execute(params![n, &*job.payload])?;
         }
         self.count(&spec.queue, job.state, 1);
         if job.state == State::Pending {
             self.hints.queue(&spec.queue);
         }
         Ok(Some(Stored {
-            n: self.db.last_insert_rowid(),
+            n,
             job: job.clone(),
             parked: false,
             links: bits,

@@ -1,6 +1,7 @@
 //! Leases that have run out, and who else their owner held.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use rusqlite::params;
 use tideway_engine::jobs::call::{Cursor, Expired, Page};
@@ -56,14 +57,12 @@ impl Tx<'_> {
         let Some(owner) = job.owner else {
             return Ok(None);
         };
-        if !cohorts.contains_key(&owner) {
-            cohorts.insert(owner, self.cohort(owner)?);
-        }
+        let cohort = match cohorts.entry(owner) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(self.cohort(owner)?),
+        };
         let crashes = if job.moved { 0 } else { job.crashes };
-        let all = cohorts[&owner]
-            .iter()
-            .filter(|other| **other >= crashes)
-            .count();
+        let all = cohort.iter().filter(|other| **other >= crashes).count();
         Ok(Some(Expired {
             id: job.id(),
             fence: Fence {

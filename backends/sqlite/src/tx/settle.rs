@@ -42,7 +42,8 @@ impl Tx<'_> {
             return Ok(false);
         };
         let limited = self.limited()?;
-        let tied = links::UNIQUE | links::WAITERS | if limited { links::GROUP } else { 0 };
+        let tied =
+            links::UNIQUE | links::WAITERS | links::BODY | if limited { links::GROUP } else { 0 };
         let queue: Option<Name> = self
             .db
             .prepare_cached(SUCCEED)?

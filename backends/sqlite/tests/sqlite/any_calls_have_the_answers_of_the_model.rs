@@ -90,6 +90,10 @@ fn new_job() -> impl Strategy<Value = NewJob> {
                 spec.wait_failed = WaitFailed::Run;
             }
         });
+        if n % 4 == 3 {
+            // Kept apart from its row.
+            new.payload = Bytes::from(vec![7; 3000]);
+        }
         new.start = start;
         new
     })

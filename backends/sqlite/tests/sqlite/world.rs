@@ -171,3 +171,26 @@ pub(crate) fn sound(store: &Sqlite) {
     let none: Vec<String> = Vec::new();
     assert_eq!(block_on(store.audit()).unwrap().flaws, none);
 }
+
+/// This test program again, running only the test `role`, which finds `World::path` in the variable
+/// `JOBS_DB`.
+pub(crate) fn child(
+    program: &std::path::Path,
+    role: &str,
+    db: &std::path::Path,
+) -> std::process::Command {
+    let mut command = std::process::Command::new(program);
+    command
+        .args(["--exact", role, "--nocapture", "--test-threads=1"])
+        .env("JOBS_DB", db)
+        .env("JOBS_ROLE", role)
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::piped());
+    command
+}
+
+/// The file, if this process was started by [`child`] for `role`.
+pub(crate) fn as_child(role: &str) -> Option<PathBuf> {
+    let ours = std::env::var("JOBS_ROLE").is_ok_and(|is| is == role);
+    ours.then(|| std::env::var_os("JOBS_DB").unwrap().into())
+}
