@@ -1,6 +1,6 @@
 //! The counting allocator of feature `count`, and the side port that reports it.
 //!
-//! A time or instruction run never has it: without the feature this file is one empty function.
+//! A time or instruction run never has it: without the feature this file counts nothing.
 
 use std::net::SocketAddr;
 
@@ -9,6 +9,15 @@ use std::net::SocketAddr;
 #[cfg(not(feature = "count"))]
 pub(crate) fn serve_counts(_: SocketAddr) {}
 
+/// Calls of the allocator so far; always 0 without feature `count`.
+#[cfg(not(feature = "count"))]
+#[must_use]
+pub fn allocations() -> u64 {
+    0
+}
+
+#[cfg(feature = "count")]
+pub use counted::allocations;
 #[cfg(feature = "count")]
 pub(crate) use counted::serve_counts;
 
@@ -57,6 +66,12 @@ mod counted {
             // SAFETY: the caller's promises about `at` and `layout` are passed on.
             unsafe { System.dealloc(at, layout) }
         }
+    }
+
+    /// Calls of the allocator so far.
+    #[must_use]
+    pub fn allocations() -> u64 {
+        CALLS.load(Relaxed)
     }
 
     pub(crate) fn serve_counts(server: SocketAddr) {

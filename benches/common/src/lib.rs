@@ -9,6 +9,7 @@ mod id;
 mod logs;
 mod payload;
 
+pub use alloc::allocations;
 pub use args::{Args, Stages, announce, args};
 pub use id::request_id;
 pub use payload::{

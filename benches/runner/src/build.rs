@@ -69,7 +69,7 @@ pub(crate) fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
-fn cargo(arguments: &[&str]) -> Outcome<String> {
+pub(crate) fn cargo(arguments: &[&str]) -> Outcome<String> {
     let out = Command::new("cargo")
         .args(arguments)
         .current_dir(root())

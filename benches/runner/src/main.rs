@@ -1,11 +1,13 @@
 //! The benchmark's runner: builds the servers, starts one at a time on its own core, drives it
-//! from another and writes Markdown to standard output; progress goes to standard error.
+//! from another and writes Markdown to standard output; progress goes to standard error. `jobs` does
+//! the like for job queues, which need no driving.
 //!
 //! It sends traffic to 127.0.0.1 only, and every run has an end.
 
 mod build;
 mod client;
 mod endpoint;
+mod jobs;
 mod load;
 mod machine;
 mod measure;
@@ -18,7 +20,12 @@ mod table;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let outcome = options::parse(std::env::args().skip(1)).and_then(|options| run(&options));
+    let mut words = std::env::args().skip(1).peekable();
+    let outcome = if words.next_if_eq("jobs").is_some() {
+        jobs::main(words)
+    } else {
+        options::parse(words).and_then(|options| run(&options))
+    };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(wrong) => {

@@ -5,7 +5,8 @@ use crate::endpoint::Endpoint;
 use crate::peer::{PEERS, Peer};
 
 pub(crate) const USAGE: &str = "\
-usage: bench-runner [check|throughput|instructions|allocs|syscalls|rss|all]...
+usage: bench-runner jobs ...
+       bench-runner [check|throughput|instructions|allocs|syscalls|rss|all]...
     --peers a,b        only these peers
     --endpoints a,b    only these of plaintext, json, users, echo, pipelined
     --rounds N         rounds of the throughput run, each peer once per round (default 5)

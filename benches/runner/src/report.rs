@@ -10,7 +10,7 @@ use crate::{build, machine, table};
 pub(crate) fn print(options: &Options, samples: &[Sample]) {
     println!("## Machine and versions\n");
     print!("{}", machine::description());
-    println!("- servers: {}\n", versions());
+    println!("- servers: {}\n", versions(&SERVERS));
     if options.kinds.contains(&Kind::Throughput) {
         println!(
             "{} rounds of {} s, {} connections; minimum – **median** – maximum.\n",
@@ -38,19 +38,21 @@ pub(crate) fn print(options: &Options, samples: &[Sample]) {
     }
 }
 
-/// The versions the lock file names.
-fn versions() -> String {
-    const NAMES: [&str; 9] = [
-        "hyper",
-        "axum",
-        "tower-http",
-        "actix-web",
-        "ntex",
-        "tideway",
-        "tokio",
-        "async-std",
-        "smol",
-    ];
+/// The servers whose versions are told.
+const SERVERS: [&str; 9] = [
+    "hyper",
+    "axum",
+    "tower-http",
+    "actix-web",
+    "ntex",
+    "tideway",
+    "tokio",
+    "async-std",
+    "smol",
+];
+
+/// The versions the lock file gives these packages.
+pub(crate) fn versions(names: &[&str]) -> String {
     let lock = std::fs::read_to_string(build::root().join("Cargo.lock")).unwrap_or_default();
     let mut found = Vec::new();
     for package in lock.split("[[package]]") {
@@ -60,7 +62,7 @@ fn versions() -> String {
                 .find_map(|line| line.strip_prefix(key)?.strip_suffix('"'))
         };
         if let (Some(name), Some(version)) = (field("name = \""), field("version = \""))
-            && NAMES.contains(&name)
+            && names.contains(&name)
         {
             let ours = name == "tideway" && !package.contains("source = ");
             found.push(format!(
