@@ -349,8 +349,8 @@ async fn set_limit<R: Runtime>(rt: R, store: DynJobStore, limit: Control) -> Inp
                 return Input::Tick;
             }
             Err(_) => {
-                rt.sleep_until(rt.now().mono.plus(Duration::from_secs(1)))
-                    .await
+                let again = rt.now().mono.plus(Duration::from_secs(1));
+                rt.sleep_until(again).await;
             }
         }
     }
