@@ -51,7 +51,8 @@ impl<T: DeserializeOwned + Send + 'static> FromRequestParts for Path<T> {
         };
         T::deserialize(parameters)
             .map(Path)
-            .map_err(PathRejection::from)
+            // A type may read the one value as text and refuse it only then, when no value is at hand.
+            .map_err(|error| PathRejection::from(parameters.blamed(error)))
     }
 
     fn absent(parts: &Parts, _: &Context) -> bool {
@@ -206,6 +207,34 @@ mod tests {
             assert!(path::<i32>("/{c}", &format!("/{odd}")).is_err(), "{odd}");
         }
         assert!(path::<f64>("/{c}", "/NaN").is_err());
+    }
+
+    #[derive(Deserialize, Debug, PartialEq)]
+    #[serde(try_from = "String")]
+    struct Even(u8);
+
+    impl TryFrom<String> for Even {
+        type Error = &'static str;
+
+        fn try_from(text: String) -> Result<Self, &'static str> {
+            let number = text.parse().ok().filter(|number| number % 2 == 0);
+            number.map(Even).ok_or("an even number")
+        }
+    }
+
+    #[test]
+    fn a_value_that_a_type_refuses_after_it_was_read_is_the_clients_mistake() {
+        assert_eq!(path("/{n}", "/8"), Ok(Even(8)));
+        let says =
+            "400 path parameter `n`: \"7\" is not accepted; expected another value: an even number";
+        assert_eq!(path::<Even>("/{n}", "/7").unwrap_err(), says);
+        let says = says.replace("`n`", "`m`");
+        assert_eq!(path::<(u8, Even)>("/{n}/{m}", "/1/7").unwrap_err(), says);
+        assert!(
+            path::<Even>("/{n}/{m}", "/8/8")
+                .unwrap_err()
+                .starts_with("500")
+        );
     }
 
     #[test]

@@ -28,6 +28,14 @@ impl<'a> Parameters<'a> {
         }
     }
 
+    /// The error as one of the value, if there is exactly one to blame.
+    pub(super) fn blamed(self, error: Error) -> Error {
+        match self.single() {
+            Ok(value) => error.of(value),
+            Err(_) => error,
+        }
+    }
+
     fn wrong_count(self, wanted: usize) -> Error {
         let have = self.params.len();
         Error::mismatch(format!(
