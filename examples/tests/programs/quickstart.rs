@@ -3,13 +3,16 @@
 use serde_json::{Value, json};
 
 use crate::on_each_runtime;
-use crate::server::Server;
+use crate::server::{Server, until};
 
 on_each_runtime! {
     a_note_is_made_found_changed_and_deleted,
     every_mistake_is_told_by_field,
     a_search_has_pages,
     the_export_is_a_csv_file,
+    an_export_in_the_background_is_retried_and_shows_how_far_it_is,
+    an_export_is_the_same_file_and_one_at_a_time,
+    an_export_leaves_nothing_behind_unless_asked,
     a_full_store_says_so,
     the_page_is_whole,
 }
@@ -175,6 +178,115 @@ fn the_export_is_a_csv_file(runtime: &str) {
     let rows = server.get("/notes.csv").text().matches("more ").count();
     assert_eq!(rows, 250);
     server.stop();
+}
+
+/// Asks for an export; what is said of it until it has ended.
+fn export(server: &Server) -> Vec<Value> {
+    let reply = server.ask("POST", "/exports", &[], b"");
+    assert_eq!(reply.status, 202, "{}", reply.text());
+    let mut seen = vec![reply.json()];
+    let id = seen[0]["id"].as_str().expect("an id").to_owned();
+    until("the export ends", || {
+        let now = server.get(&format!("/exports/{id}")).json();
+        let open = now["state"] == "pending" || now["state"] == "running";
+        seen.push(now);
+        !open
+    });
+    seen
+}
+
+fn an_export_in_the_background_is_retried_and_shows_how_far_it_is(runtime: &str) {
+    let server = start(runtime, &["--rehearse"]);
+    for i in 0..150 {
+        server.json("POST", "/notes", &json!({"title": format!("note {i}")}));
+    }
+    let seen = export(&server);
+    let last = seen.last().expect("seen");
+    assert_eq!(
+        (&last["state"], &last["attempt"]),
+        (&json!("succeeded"), &json!(2)),
+        "{last}"
+    );
+    let error = last["error"]
+        .as_str()
+        .expect("why the first attempt failed");
+    assert!(error.contains("half-way"), "{error}");
+    assert_eq!((&last["done"], &last["total"]), (&json!(150), &json!(150)));
+    let halves = |job: &&Value| {
+        job["done"]
+            .as_u64()
+            .is_some_and(|done| (1..150).contains(&done))
+    };
+    assert!(
+        seen.iter().any(|job| halves(&job)),
+        "no progress was seen: {seen:?}"
+    );
+    assert!(
+        seen.iter()
+            .any(|job| job["state"] == "pending" && job["error"].is_string()),
+        "no retry was seen: {seen:?}"
+    );
+    // The retry went on where the first attempt ended: no row twice, none missing.
+    let file = server.get(last["file"].as_str().expect("a file"));
+    assert_eq!(file.text(), server.get("/notes.csv").text());
+    server.stop();
+}
+
+fn an_export_is_the_same_file_and_one_at_a_time(runtime: &str) {
+    let server = start(runtime, &["--store", "memory:"]);
+    for i in 0..250 {
+        server.json("POST", "/notes", &json!({"title": format!("note {i}")}));
+    }
+    let last = export(&server).pop().expect("seen");
+    let file = server.get(last["file"].as_str().expect("a file"));
+    assert_eq!(
+        file.header("content-type"),
+        "text/csv; charset=utf-8; header=present"
+    );
+    assert_eq!(file.text(), server.get("/notes.csv").text());
+    server.stop();
+
+    let server = start(runtime, &["--rehearse"]);
+    server.json("POST", "/notes", &json!({"title": "one"}));
+    let ask = || server.ask("POST", "/exports", &[], b"").json()["id"].clone();
+    let id = ask();
+    assert_eq!(ask(), id, "one is under way");
+    let early = server.get(&format!(
+        "/exports/{}/notes.csv",
+        id.as_str().expect("an id")
+    ));
+    assert_eq!(early.status, 409, "{}", early.text());
+    for (path, status) in [("x", 400), ("01a206e5-0e76-762c-b68c-de3fc2c94a80", 404)] {
+        assert_eq!(
+            server.get(&format!("/exports/{path}")).status,
+            status,
+            "{path}"
+        );
+    }
+    server.stop();
+}
+
+fn an_export_leaves_nothing_behind_unless_asked(runtime: &str) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let left = || std::fs::read_dir(dir.path()).expect("it is there").count();
+    let run = |args: &[&str]| {
+        let server = Server::start_with(
+            std::process::Command::new(env!("CARGO_BIN_EXE_quickstart"))
+                .args(["--runtime", runtime, "--listen", "127.0.0.1:0"])
+                .args(args)
+                .env("TMPDIR", dir.path()),
+        );
+        assert_eq!(export(&server).pop().expect("seen")["state"], "succeeded");
+        server
+    };
+    let server = run(&[]);
+    assert_eq!(left(), 1, "a directory of its own");
+    server.stop();
+    assert_eq!(left(), 0, "it is removed");
+    let jobs = dir.path().join("jobs.db");
+    let url = format!("sqlite:{}", jobs.display());
+    run(&["--store", &url]).stop();
+    assert!(jobs.exists() && dir.path().join("jobs.db.exports").is_dir());
 }
 
 fn a_full_store_says_so(runtime: &str) {

@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use crate::server::Server;
+use crate::server::{Server, until};
 
 const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
 
@@ -150,6 +150,56 @@ fn the_curl_lines_answer_what_is_printed() {
         "README.md has {asked} curl lines in its console blocks"
     );
     server.stop();
+}
+
+#[test]
+fn the_jobs_lines_print_what_is_printed() {
+    const PROGRAM: &str = "cargo run --bin jobs -- ";
+    let dir = tempfile::tempdir().expect("a directory");
+    let jobs = |args: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_jobs"));
+        command
+            .current_dir(dir.path())
+            .args(args.split_whitespace());
+        command
+    };
+    let mut workers = Vec::new();
+    let mut asked = 0;
+    for step in steps(&readme()) {
+        let Some(args) = step.command.strip_prefix(PROGRAM) else {
+            continue;
+        };
+        let at = format!("README.md:{}: {}", step.line, step.command);
+        asked += 1;
+        if let Some(args) = args.strip_suffix(" &") {
+            let worker = Server::background(&mut jobs(args));
+            assert_eq!(lines(&worker.addr), lines(&step.output), "{at}");
+            workers.push(worker);
+            // What a person types next comes later than this.
+            until("all jobs have ended", || {
+                let stats = jobs("--store sqlite:jobs.db stats")
+                    .output()
+                    .expect("it starts");
+                stats.stdout.starts_with(b"0 pending, 0 running")
+            });
+            continue;
+        }
+        let run = jobs(args).output().expect("it starts");
+        let errors = String::from_utf8_lossy(&run.stderr);
+        assert!(run.status.success(), "{at}\n{errors}");
+        let answer = String::from_utf8_lossy(&run.stdout);
+        assert_eq!(
+            lines(&answer),
+            lines(&step.output),
+            "{at}\nprinted:\n{answer}"
+        );
+    }
+    assert!(
+        asked >= 6,
+        "README.md has {asked} lines of `jobs` in its console blocks"
+    );
+    assert_eq!(workers.len(), 1, "one of them works");
+    workers.into_iter().for_each(Server::stop);
 }
 
 #[test]

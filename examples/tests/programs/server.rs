@@ -1,7 +1,7 @@
 //! A program under test, as a child process on a free port. It never outlives its test.
 
 use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,8 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 pub(crate) struct Server {
     child: Child,
     pub(crate) addr: String,
+    /// Kept open: some programs have a last word.
+    _stdout: BufReader<ChildStdout>,
 }
 
 impl Server {
@@ -37,18 +39,32 @@ impl Server {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log);
-        let mut child = piped
-            .env_remove("TIDEWAY_LISTEN")
-            .spawn()
-            .expect("the program starts");
+        let mut server = Self::spawn(piped.env_remove("TIDEWAY_LISTEN"));
+        let line = &server.addr;
+        let addr = line.strip_prefix("listening on http://");
+        let addr = addr.unwrap_or_else(|| panic!("first line {line:?}"));
+        server.addr = addr.to_owned();
+        server
+    }
+
+    /// A program that serves nothing: `addr` is its first line, whatever that says.
+    pub(crate) fn background(command: &mut Command) -> Self {
+        let quiet = command.stdin(Stdio::null()).stderr(Stdio::null());
+        Self::spawn(quiet.stdout(Stdio::piped()))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command.spawn().expect("the program starts");
         let mut line = String::new();
         let stdout = child.stdout.take().expect("it is piped");
-        let read = BufReader::new(stdout).read_line(&mut line);
-        let addr = line.trim_end().strip_prefix("listening on http://");
-        let addr = addr
-            .unwrap_or_else(|| panic!("{read:?}: first line {line:?}"))
-            .to_owned();
-        Self { child, addr }
+        let mut stdout = BufReader::new(stdout);
+        stdout.read_line(&mut line).expect("its first line");
+        let addr = line.trim_end().to_owned();
+        Self {
+            child,
+            addr,
+            _stdout: stdout,
+        }
     }
 
     pub(crate) fn connect(&self) -> Client {

@@ -153,6 +153,9 @@ impl Enqueue {
     pub(crate) async fn run<R>(self, session: &Session<R>) -> Result<(), Fail> {
         let added = self.batch.add(&session.jobs).await?;
         let ids: Vec<_> = added.receipts.iter().map(|receipt| receipt.id).collect();
+        if ids.is_empty() {
+            added.whole()?;
+        }
         session.say(&ids, || {
             let lines = ids.iter().map(|id| format!("{id}\n"));
             lines.collect::<String>() + &added.text()

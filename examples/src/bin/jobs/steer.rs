@@ -1,6 +1,7 @@
 //! What an operator does: `retry-dead`, `pause`, `resume`.
 
 use clap::Args;
+use serde::Serialize;
 use serde_json::json;
 use tideway::jobs::call::{Control, Cursor, Filter, Select};
 use tideway::jobs::{Name, Start, State};
@@ -15,13 +16,23 @@ pub(crate) struct Queue {
     queue: Name,
 }
 
+#[derive(Serialize)]
+struct Paused<'a> {
+    queue: &'a Name,
+    paused: bool,
+}
+
 impl Queue {
     pub(crate) async fn pause<R>(self, session: &Session<R>) -> Result<(), Fail> {
         let Self { queue } = self;
         session.jobs.control(&Control::Pause(queue.clone())).await?;
-        session.say(&json!({ "queue": queue, "paused": true }), || {
-            format!("paused: no worker starts a job of `{queue}`")
-        })
+        session.say(
+            &Paused {
+                queue: &queue,
+                paused: true,
+            },
+            || format!("paused: no worker starts a job of `{queue}`"),
+        )
     }
 
     pub(crate) async fn resume<R>(self, session: &Session<R>) -> Result<(), Fail> {
@@ -30,9 +41,13 @@ impl Queue {
             .jobs
             .control(&Control::Resume(queue.clone()))
             .await?;
-        session.say(&json!({ "queue": queue, "paused": false }), || {
-            format!("resumed: workers start jobs of `{queue}`")
-        })
+        session.say(
+            &Paused {
+                queue: &queue,
+                paused: false,
+            },
+            || format!("resumed: workers start jobs of `{queue}`"),
+        )
     }
 }
 
@@ -63,6 +78,7 @@ pub(crate) async fn retry_dead<R>(session: &Session<R>) -> Result<(), Fail> {
         }
     }
     session.say(&json!({ "revived": revived, "left": left }), || {
-        format!("{} jobs run again, {} were left", revived.len(), left.len())
+        let s = if revived.len() == 1 { " runs" } else { "s run" };
+        format!("{} job{s} again, {} were left", revived.len(), left.len())
     })
 }

@@ -12,28 +12,50 @@ use crate::store::{Note, Store};
 
 const BATCH: usize = 100;
 
+/// The first line.
+pub(crate) const HEAD: &str = "id,title,text,tags,created,updated\r\n";
+
+/// What a CSV file is sent with.
+pub(crate) const HEADERS: [(&str, &str); 2] = [
+    ("content-type", "text/csv; charset=utf-8; header=present"),
+    ("content-disposition", "attachment; filename=\"notes.csv\""),
+];
+
 /// Newest first. Notes that are added meanwhile are not in it.
 pub(crate) async fn export(State(store): State<Store>) -> impl IntoResponse {
-    let head = Bytes::from_static(b"id,title,text,tags,created,updated\r\n");
+    let head = Bytes::from_static(HEAD.as_bytes());
     let batches = stream::iter(scan(store));
     let body = stream::once(async { head }).chain(batches);
-    (
-        [
-            ("content-type", "text/csv; charset=utf-8; header=present"),
-            ("content-disposition", "attachment; filename=\"notes.csv\""),
-        ],
-        Body::stream(body.map(Ok::<_, Infallible>)),
-    )
+    (HEADERS, Body::stream(body.map(Ok::<_, Infallible>)))
 }
 
 fn scan(store: Store) -> impl Iterator<Item = Bytes> + Send {
     let mut before = u64::MAX;
     std::iter::from_fn(move || {
-        let notes = store.before(before, BATCH);
-        before = notes.last()?.id;
-        let mut rows = String::new();
-        notes.iter().for_each(|note| row(&mut rows, note));
-        Some(rows.into())
+        let batch = batch(&store, before, BATCH)?;
+        before = batch.last;
+        Some(batch.rows.into())
+    })
+}
+
+/// Some rows.
+pub(crate) struct Batch {
+    pub(crate) rows: String,
+    pub(crate) count: usize,
+    /// The id of the last of them.
+    pub(crate) last: u64,
+}
+
+/// The rows of up to `count` notes with a smaller id than `before`, newest first; `None` after the last.
+pub(crate) fn batch(store: &Store, before: u64, count: usize) -> Option<Batch> {
+    let notes = store.before(before, count);
+    let last = notes.last()?.id;
+    let mut rows = String::new();
+    notes.iter().for_each(|note| row(&mut rows, note));
+    Some(Batch {
+        rows,
+        count: notes.len(),
+        last,
     })
 }
 

@@ -135,6 +135,40 @@ function turn(by) {
   list();
 }
 
+// Asks for an export in the background, and then how far it has come, until it has ended.
+async function exportAll() {
+  at("export").disabled = true;
+  try {
+    let job = await ask("POST", "/exports");
+    progress(job);
+    while (job.state === "pending" || job.state === "running") {
+      await new Promise((done) => setTimeout(done, 400));
+      job = await ask("GET", `/exports/${job.id}`);
+      progress(job);
+    }
+  } catch (problem) {
+    at("export-text").textContent = problem.detail || problem.title || String(problem);
+  }
+  at("export").disabled = false;
+}
+
+function progress(job) {
+  const { state, attempt, attempts, done, total, error, file } = job;
+  const retry = error ? ` Attempt ${job.state === "running" ? attempt - 1 : attempt} of ${attempts} failed: ${error}.` : "";
+  const texts = {
+    pending: error ? `${retry} It is tried again.` : "The export waits for its turn.",
+    running: `Exporting ${done} of ${total} notes.${retry}`,
+    succeeded: `Exported ${done} notes${attempt > 1 ? ` in ${attempt} attempts` : ""}.`,
+    dead: `The export failed: ${error}.`,
+    cancelled: "The export was cancelled.",
+  };
+  at("exporting").hidden = false;
+  at("export-text").textContent = texts[state] || state;
+  at("export-progress").value = state === "succeeded" ? 1 : done / Math.max(1, total);
+  at("export-file").hidden = !file;
+  if (file) at("export-file").href = file;
+}
+
 let typing;
 at("search").addEventListener("input", (event) => {
   clearTimeout(typing);
@@ -146,6 +180,7 @@ at("search").addEventListener("input", (event) => {
 });
 editor.addEventListener("submit", save);
 at("cancel").addEventListener("click", () => edit(null));
+at("export").addEventListener("click", exportAll);
 at("newer").addEventListener("click", () => turn(-1));
 at("older").addEventListener("click", () => turn(1));
 list();

@@ -103,6 +103,11 @@ impl Store {
         self.locked().by_id.remove(&id)
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.locked().by_id.len()
+    }
+
     /// All notes as they are now, newest first.
     pub(crate) fn all(&self) -> Vec<Arc<Note>> {
         self.locked().by_id.values().rev().cloned().collect()
