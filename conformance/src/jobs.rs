@@ -6,8 +6,8 @@
 //!
 //! The rejected alternative is one random test against the model of `tideway-memory`. It finds as much
 //! (`linear` is one), and explains nothing: the author of a store reads "expected None, got Some". A
-//! sentence per guarantee says what to fix; and because [`mutant`] breaks a good store in each way
-//! that was ever seen to go wrong, we know that every sentence can fail.
+//! sentence per guarantee says what to fix; and [`mutant`] breaks a good store in one way after another, so
+//! that nearly all of them are seen to fail for a store that deserves it.
 //!
 #![doc = include_str!("../../docs/guide/custom-job-store.md")]
 
