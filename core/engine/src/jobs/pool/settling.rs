@@ -215,7 +215,10 @@ impl Pool {
             if matches!(settle.outcome, Outcome::Crashed { .. } | Outcome::Lapsed) {
                 self.reaper.charged(settle.id);
             }
-            let ours = self.held.get(&settle.id).map(|held| held.fence) == Some(settle.fence);
+            // After a failover the store may give a lease a second time under the same fence: what settles
+            // that says nothing of a handler that still runs under the first.
+            let over = |held: &Held| held.fence == settle.fence && !held.handled();
+            let ours = self.held.get(&settle.id).is_some_and(over);
             if ours {
                 self.held.remove(&settle.id);
             }
