@@ -20,7 +20,7 @@ pub(crate) enum Fault {
     Delay,
     /// No hint of the store arrives.
     Deaf,
-    /// One worker is cut off for a time.
+    /// One worker is cut off for a time, or hears no answer.
     Partition,
     /// The store refuses every call for a time.
     Outage,
@@ -78,7 +78,7 @@ impl Fault {
         (Fault::Poison, 20),
         (Fault::Rollout, 10),
         (Fault::Hang, 30),
-        (Fault::Block, 10),
+        (Fault::Block, 20),
         (Fault::Panic, 40),
         (Fault::Fail, 50),
         (Fault::Control, 35),

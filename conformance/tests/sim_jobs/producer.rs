@@ -158,7 +158,11 @@ impl Producer {
             (plan.has(Fault::Panic), Act::Panic),
             (plan.has(Fault::Hang) && timed, Act::Hang),
             (plan.has(Fault::Hang) && timed, Act::Obey),
-            (plan.has(Fault::Block), Act::Block(500 + rng.below(8_000))),
+            (plan.has(Fault::Block), Act::Block(500 + rng.below(4_000))),
+            (
+                plan.has(Fault::Block),
+                Act::Block(4_000 + rng.below(12_000)),
+            ),
             (plan.has(Fault::Chain), Act::Then),
         ];
         let at = rng.below(choices.len() as u64) as usize;

@@ -32,6 +32,8 @@ struct Way {
     /// Whether the last call of a kind went wrong: the next one does not.
     wrong: [bool; Ask::KINDS],
     cut: Mono,
+    /// Whether requests still arrive and only answers do not.
+    half: bool,
     lost: u64,
 }
 
@@ -53,6 +55,7 @@ impl Wire {
             rng,
             wrong: [false; Ask::KINDS],
             cut: Mono::START,
+            half: false,
             lost: 0,
         };
         Self {
@@ -61,9 +64,15 @@ impl Wire {
         }
     }
 
-    /// Nothing gets through for a while.
-    pub(crate) fn cut(&self, time: Duration) {
-        lock(&self.way).cut = self.hub.host().now().mono.plus(time);
+    /// Nothing gets through for a while, or no answer.
+    pub(crate) fn cut(&self, time: Duration, half: bool) {
+        let mut way = lock(&self.way);
+        way.cut = self.hub.host().now().mono.plus(time);
+        way.half = half;
+    }
+
+    fn takes_nothing(&self) -> bool {
+        self.is_cut() && !lock(&self.way).half
     }
 
     fn is_cut(&self) -> bool {
@@ -138,7 +147,7 @@ impl Wire {
             }
         };
         host.sleep(fate.there).await;
-        if self.is_cut() {
+        if self.takes_nothing() {
             return nothing("the way is cut");
         }
         if !fate.request {

@@ -52,7 +52,7 @@ enum Todo {
     Boot(usize),
     Crash(usize, Duration),
     Freeze(usize, Duration),
-    Cut(usize, Duration),
+    Cut(usize, Duration, bool),
     Outage(Duration),
     Jump(i64),
     BackUp,
@@ -268,7 +268,7 @@ impl<'a> World<'a> {
                         };
                         self.after(at, Todo::Jump(jump));
                     }
-                    Fault::Partition => self.after(at, Todo::Cut(worker, some)),
+                    Fault::Partition => self.after(at, Todo::Cut(worker, some, part % 2 == 0)),
                     Fault::Freeze => self.after(at, Todo::Freeze(worker, some)),
                     _ => {}
                 }
@@ -285,7 +285,7 @@ impl<'a> World<'a> {
                     process.node.freeze(self.now().plus(time));
                 }
             }
-            Todo::Cut(n, time) => self.workers[n].wire.cut(time),
+            Todo::Cut(n, time, half) => self.workers[n].wire.cut(time, half),
             Todo::Outage(time) => self.hub.outage(time),
             Todo::Jump(millis) => self.hub.jump(millis),
             Todo::BackUp => self.hub.back_up(),
