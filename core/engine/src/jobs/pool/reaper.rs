@@ -209,3 +209,43 @@ impl Pool {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jobs::Fence;
+
+    #[test]
+    fn the_dead_are_remembered_as_they_were_seen_first() {
+        let mut reaper = Reaper::new(Duration::from_secs(2), &mut |every| Mono::START.plus(every));
+        let expired = |id, crashes| Expired {
+            id: Id::from_u128(id),
+            fence: Fence {
+                token: 1,
+                owner: Owner(7),
+            },
+            lease_until: Wall(0),
+            lease: Duration::from_secs(2),
+            crashes,
+            // The store sees no peers any more: they were charged and claimed by others.
+            peers_at_or_above: 0,
+            abandoned: false,
+        };
+        let cases: [(&[u32], usize, bool); 5] = [
+            (&[0], 0, true),
+            (&[0, 0], 0, false),
+            (&[0, 0], 1, false),
+            (&[0, 2, 1], 1, true),
+            (&[2, 0, 2], 0, false),
+        ];
+        for (crashes, suspect, guilty) in cases {
+            reaper.cohorts.clear();
+            reaper.seen.clear();
+            for (id, crashes) in crashes.iter().enumerate() {
+                reaper.stale(&expired(id as u128, *crashes), Mono::START);
+            }
+            let suspect = expired(suspect as u128, crashes[suspect]);
+            assert_eq!(reaper.guilty(&suspect), guilty, "{crashes:?}");
+        }
+    }
+}

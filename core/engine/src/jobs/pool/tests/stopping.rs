@@ -187,9 +187,8 @@ fn a_store_that_comes_back_just_before_the_end_still_gets_the_last_settles() {
         world.net.down = BTreeSet::from(["settle"]);
         // Long enough for the waits between repeats to be their longest.
         world.run(secs(28));
-        world.input(0, Input::Stop);
-        world.run(ms(2_900));
         world.net.down.clear();
+        world.input(0, Input::Force);
         world.run(secs(6));
         assert_eq!(world.store.count(State::Succeeded), 4, "seed {seed}");
     }

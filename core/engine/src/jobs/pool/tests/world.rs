@@ -285,11 +285,6 @@ impl World {
         self.nodes[node].frozen = self.now.plus(time);
     }
 
-    /// After a test moved the store's clock by hand.
-    pub(super) fn tick_again(&mut self) {
-        self.tick_store();
-    }
-
     pub(super) fn handlers(&self, node: usize) -> usize {
         self.nodes[node].handlers.len()
     }
@@ -304,6 +299,12 @@ impl World {
 
     pub(super) fn calls(&self, kind: &'static str) -> u64 {
         self.calls.get(kind).copied().unwrap_or(0)
+    }
+
+    /// What a node has started.
+    pub(super) fn starts_of(&self, node: usize) -> Vec<Id> {
+        let starts = self.started.iter().filter(|start| start.node == node);
+        starts.map(|start| start.id).collect()
     }
 
     pub(super) fn run(&mut self, time: Duration) {
