@@ -56,13 +56,10 @@ pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<Stored> {
     };
     let id = Id::from_u128(u128::from_be_bytes(from.or(1, [0; 16])));
     let state = from.code(2, &State::ALL, State::Dead);
-    let (queue, kind) = (from.name(3), from.name(5));
-    let band = from.int(4);
-    let group = from.text(6).map(|text| from.named(&text));
     let flags = from.int(23);
     let reason = from.json(28);
     let errors: Option<Vec<Failure>> = from.json(29);
-    let spec = from.spec(31, id, &queue, &kind, band, group);
+    let spec = from.spec(id);
     let job = Record {
         payload: from.payload(32),
         digest: from.int(24) as u64,
@@ -152,21 +149,6 @@ impl Reader<'_, '_> {
         self.maybe(at)
     }
 
-    fn name(&mut self, at: usize) -> Name {
-        let row = self.row;
-        match row.get_ref(at).map(|value| value.as_str()) {
-            Ok(Ok(text)) => self.named(text),
-            _ => self.named(""),
-        }
-    }
-
-    fn named(&mut self, text: &str) -> Name {
-        Name::new(text).unwrap_or_else(|_| {
-            self.damaged = true;
-            unreadable()
-        })
-    }
-
     fn code<T: Copy>(&mut self, at: usize, all: &[T], other: T) -> T {
         let code = usize::try_from(self.int(at)).ok();
         code.and_then(|code| all.get(code).copied())
@@ -201,38 +183,45 @@ impl Reader<'_, '_> {
     }
 
     /// The specification, or one made from the columns.
-    fn spec(
-        &mut self,
-        at: usize,
-        id: Id,
-        queue: &Name,
-        kind: &Name,
-        band: i64,
-        group: Option<Name>,
-    ) -> Spec {
-        if let Ok(ValueRef::Blob(bytes)) = self.row.get_ref(at)
+    fn spec(&mut self, id: Id) -> Spec {
+        if let Ok(ValueRef::Blob(bytes)) = self.row.get_ref(31)
             && let Ok(spec) = serde_json::from_slice::<Spec>(bytes)
-            && (spec.id, &spec.queue, &spec.kind, &spec.group) == (id, queue, kind, &group)
+            && spec.id == id
+            && self.is(3, Some(&spec.queue))
+            && self.is(5, Some(&spec.kind))
+            && self.is(6, spec.group.as_ref())
         {
             return spec;
         }
         self.damaged = true;
+        let band = self.int(4);
         Spec {
             id,
-            queue: queue.clone(),
-            kind: kind.clone(),
+            queue: self.name(3).unwrap_or_else(unreadable),
+            kind: self.name(5).unwrap_or_else(unreadable),
             band: u8::try_from(band).unwrap_or_default(),
             retry: Retry::default(),
             strikes: 1,
             timeout: None,
             expiry: None,
             unique: None,
-            group,
+            group: self.name(6),
             waits: Vec::new(),
             wait_failed: WaitFailed::Cancel,
             keep: Keep::default(),
             headers: Vec::new(),
         }
+    }
+
+    fn is(&self, at: usize, name: Option<&Name>) -> bool {
+        let text = self.row.get_ref(at).ok();
+        let text = text.and_then(|value| value.as_str_or_null().ok());
+        text == Some(name.map(|name| &**name))
+    }
+
+    fn name(&self, at: usize) -> Option<Name> {
+        let text = self.row.get_ref(at).ok()?.as_str().ok()?;
+        Name::new(text).ok()
     }
 }
 

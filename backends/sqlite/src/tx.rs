@@ -30,7 +30,7 @@ pub(crate) struct Tx<'c> {
     pub(crate) now: Wall,
     hints: Hints,
     /// How the counts of queues change; written once, at the end.
-    tally: BTreeMap<(Name, i64), i64>,
+    tally: BTreeMap<Name, [i64; State::ALL.len()]>,
     /// Whether there are limits; `None` until somebody asks.
     limited: Option<bool>,
     /// Jobs that have ended and whose waiters have not been told.
@@ -62,17 +62,32 @@ impl<'c> Tx<'c> {
             "INSERT INTO tally (queue, state, n) VALUES (?1, ?2, ?3) \
              ON CONFLICT DO UPDATE SET n = n + excluded.n",
         )?;
-        for ((queue, state), by) in std::mem::take(&mut self.tally) {
-            if by != 0 {
-                add.execute(params![&*queue, state, by])?;
+        for (queue, counts) in std::mem::take(&mut self.tally) {
+            for (state, by) in State::ALL.into_iter().zip(counts) {
+                if by != 0 {
+                    add.execute(params![&*queue, row::state(state), by])?;
+                }
             }
         }
         Ok(self.hints)
     }
 
     fn count(&mut self, queue: &Name, state: State, by: i64) {
-        let key = (queue.clone(), row::state(state));
-        *self.tally.entry(key).or_default() += by;
+        // Not by `entry`: that would touch the count of the shared name for every job.
+        if !self.tally.contains_key(queue) {
+            self.tally.insert(queue.clone(), Default::default());
+        }
+        if let Some(counts) = self.tally.get_mut(queue) {
+            counts[row::state(state) as usize] += by;
+        }
+    }
+
+    /// The name of a queue, as one of those counted if it is among them.
+    fn known_queue(&self, text: &str) -> Name {
+        match self.tally.get_key_value(text) {
+            Some((known, _)) => known.clone(),
+            None => row::queue_name(text),
+        }
     }
 
     /// The job of `id`.

@@ -1,7 +1,7 @@
 //! Jobs go out, in the order of (`run_at`, id) of each lane. What a limit blocks is moved out of its lane
 //! when it is met, so that no claim meets it again before there is room.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{CachedStatement, OptionalExtension, params};
 use tideway_engine::Wall;
 use tideway_engine::jobs::call::{ClaimReq, Claimed, Lane};
 use tideway_engine::jobs::{Event, Kind, Name, Reason, Record, State, step};
@@ -12,6 +12,10 @@ use crate::row::{self, Stored, columns, links};
 
 /// A claim ends or parks at most this many jobs; then it returns and says that more is due.
 const ASIDE: usize = 1000;
+
+/// The row Pending → Claim of the table.
+const LEASE: &str = "UPDATE job SET state = 2, attempt = ?2, token = ?3, owner = ?4, seq = ?5, lease = ?6, \
+    lease_until = ?7, settled = NULL, started_at = ?8 WHERE n = ?1";
 
 /// What is left of what was asked.
 struct Room {
@@ -145,6 +149,8 @@ impl Tx<'_> {
         }
         let full = rows.len() == most;
         let mut aside = false;
+        let db = self.db;
+        let mut lease = db.prepare_cached(LEASE)?;
         for mut stored in rows {
             let expired = self.expired_by_now(&stored.job);
             let gate = match &stored.job.spec.group {
@@ -171,8 +177,9 @@ impl Tx<'_> {
                     return Ok(Next::Stop);
                 }
                 room.bytes = room.bytes.saturating_sub(size);
-                self.lease(&mut stored, req)?;
-                jobs.push(stored.job);
+                if self.lease(&mut stored, req, &mut lease)? {
+                    jobs.push(stored.job);
+                }
             }
         }
         Ok(match (cut, full || aside) {
@@ -222,31 +229,31 @@ impl Tx<'_> {
     }
 
     /// The row Pending → Claim: [`step`], then what it changes and nothing else.
-    fn lease(&mut self, stored: &mut Stored, req: &ClaimReq) -> rusqlite::Result<()> {
+    fn lease(
+        &mut self,
+        stored: &mut Stored,
+        req: &ClaimReq,
+        statement: &mut CachedStatement<'_>,
+    ) -> rusqlite::Result<bool> {
         let claim = Event::Claim {
             owner: req.owner,
             seq: req.seq,
             lease: req.lease,
         };
         if step(&mut stored.job, &claim, self.now).is_err() {
-            return Ok(());
+            return Ok(false);
         }
         let job = &stored.job;
-        self.db
-            .prepare_cached(
-                "UPDATE job SET state = 2, attempt = ?2, token = ?3, owner = ?4, seq = ?5, lease = ?6, \
-                 lease_until = ?7, settled = NULL, started_at = ?8 WHERE n = ?1",
-            )?
-            .execute(params![
-                stored.n,
-                job.attempt,
-                job.token as i64,
-                job.owner.map(row::owner),
-                job.seq as i64,
-                row::millis(job.lease),
-                job.lease_until.0,
-                job.started_at.map(|time| time.0),
-            ])?;
+        statement.execute(params![
+            stored.n,
+            job.attempt,
+            job.token as i64,
+            job.owner.map(row::owner),
+            job.seq as i64,
+            row::millis(job.lease),
+            job.lease_until.0,
+            job.started_at.map(|time| time.0),
+        ])?;
         self.count(&job.spec.queue, State::Pending, -1);
         self.count(&job.spec.queue, State::Running, 1);
         if stored.links & links::UNIQUE != 0 {
@@ -255,7 +262,7 @@ impl Tx<'_> {
         if self.limited()? {
             self.note_claim(job)?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Ends a job that cannot be read. No event of the table does so: only a store can know.

@@ -71,7 +71,7 @@ impl Tx<'_> {
         if let Some(payload) = payload {
             job.payload = payload;
         }
-        let Some(mut stored) = self.add(&job, statement)? else {
+        let Some((n, links)) = self.add(&job, statement)? else {
             return Ok(Enqueued::IdConflict);
         };
         if let Some(unique) = &spec.unique {
@@ -79,7 +79,13 @@ impl Tx<'_> {
         }
         self.start_waiting(&job)?;
         if let Some(failed) = waits.failed {
-            stored.job = job;
+            let mut stored = Stored {
+                n,
+                job,
+                parked: false,
+                links,
+                damaged: false,
+            };
             let _ = self.apply(&mut stored, &Event::WaitFailed(failed))?;
         }
         Ok(out)
@@ -101,12 +107,12 @@ impl Tx<'_> {
         }))
     }
 
-    /// Writes a new row; `None` if there is one of this id.
+    /// Writes a new row; its row id and links, or `None` if there is one of this id.
     fn add(
         &mut self,
         job: &Record,
         statement: &mut CachedStatement<'_>,
-    ) -> rusqlite::Result<Option<Stored>> {
+    ) -> rusqlite::Result<Option<(i64, i64)>> {
         let spec = &*job.spec;
         let mut bits = 0;
         if spec.unique.is_some() {
@@ -149,12 +155,6 @@ impl Tx<'_> {
         if job.state == State::Pending {
             self.hints.queue(&spec.queue);
         }
-        Ok(Some(Stored {
-            n,
-            job: job.clone(),
-            parked: false,
-            links: bits,
-            damaged: false,
-        }))
+        Ok(Some((n, bits)))
     }
 }

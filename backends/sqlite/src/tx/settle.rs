@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{CachedStatement, OptionalExtension, params};
 use tideway_engine::jobs::call::{Beat, Beaten, Settle, Settled};
-use tideway_engine::jobs::{Event, Kind, Name, Outcome, Refused, State, later};
+use tideway_engine::jobs::{Event, Kind, Outcome, Refused, State, later};
 
 use super::Tx;
 use crate::row::{self, links};
@@ -22,11 +22,18 @@ const BEAT: &str = "UPDATE job SET lease = ?4, lease_until = ?5 \
 impl Tx<'_> {
     /// Ends leases; one outcome each.
     pub(crate) fn settle(&mut self, settles: &[Settle]) -> rusqlite::Result<Vec<Settled>> {
-        settles.iter().map(|one| self.settle_one(one)).collect()
+        let db = self.db;
+        let mut succeed = db.prepare_cached(SUCCEED)?;
+        let one = |one| self.settle_one(one, &mut succeed);
+        settles.iter().map(one).collect()
     }
 
-    fn settle_one(&mut self, settle: &Settle) -> rusqlite::Result<Settled> {
-        let settled = match self.succeed(settle)? {
+    fn settle_one(
+        &mut self,
+        settle: &Settle,
+        succeed: &mut CachedStatement<'_>,
+    ) -> rusqlite::Result<Settled> {
+        let settled = match self.succeed(settle, succeed)? {
             true => Settled::Applied(Kind::Succeed),
             false => self.settle_any(settle)?,
         };
@@ -37,32 +44,30 @@ impl Tx<'_> {
     }
 
     /// The short way; false if it does not lead there.
-    fn succeed(&mut self, settle: &Settle) -> rusqlite::Result<bool> {
+    fn succeed(
+        &mut self,
+        settle: &Settle,
+        statement: &mut CachedStatement<'_>,
+    ) -> rusqlite::Result<bool> {
         let (Outcome::Succeeded(result), None) = (&settle.outcome, &settle.progress) else {
             return Ok(false);
         };
         let limited = self.limited()?;
         let tied =
             links::UNIQUE | links::WAITERS | links::BODY | if limited { links::GROUP } else { 0 };
-        let queue: Option<Name> = self
-            .db
-            .prepare_cached(SUCCEED)?
-            .query_row(
-                params![
-                    row::id(settle.id),
-                    settle.fence.token as i64,
-                    row::owner(settle.fence.owner),
-                    row::SUCCEED,
-                    row::bytes(result),
-                    self.now.0,
-                    tied,
-                ],
-                |row| Ok(row::queue_name(row.get_ref(0)?.as_str()?)),
-            )
-            .optional()?;
-        let Some(queue) = queue else {
+        let mut rows = statement.query(params![
+            row::id(settle.id),
+            settle.fence.token as i64,
+            row::owner(settle.fence.owner),
+            row::SUCCEED,
+            row::bytes(result),
+            self.now.0,
+            tied,
+        ])?;
+        let Some(row) = rows.next()? else {
             return Ok(false);
         };
+        let queue = self.known_queue(row.get_ref(0)?.as_str()?);
         self.count(&queue, State::Running, -1);
         self.count(&queue, State::Succeeded, 1);
         if limited {
