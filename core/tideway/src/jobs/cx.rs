@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use tideway_engine::Wall;
 use tideway_engine::jobs::{Id, Name, Record, Spec};
 
+use super::handle::Headers;
 use super::{Cancelled, Enqueue, EnqueueError, JobState, Jobs};
 use crate::Clock;
 use crate::pipeline::Pipeline;
@@ -60,9 +61,14 @@ impl JobCx {
     pub const MAX_THEN: usize = 100;
 
     pub(super) fn new(app: &Arc<Pipeline>, jobs: &Jobs, job: &Record, state: JobState) -> Self {
+        let headers = match &*job.spec.headers {
+            // Mostly there are none, and the empty one needs no memory.
+            [] => Headers::default(),
+            some => some.into(),
+        };
         Self(Arc::new(Inner {
             app: app.clone(),
-            jobs: jobs.carrying(job.spec.headers.as_slice().into()),
+            jobs: jobs.carrying(headers),
             state,
             spec: job.spec.clone(),
             attempt: job.attempt,

@@ -43,12 +43,13 @@ use crate::{BoxFuture, Problem};
 #[derive(Debug)]
 pub struct Enqueue {
     jobs: Jobs,
-    draft: Result<Box<Draft>, EnqueueError>,
+    draft: Result<Draft, EnqueueError>,
 }
 
 #[derive(Debug)]
 struct Draft {
-    spec: Spec,
+    /// Shared with nobody yet.
+    spec: Arc<Spec>,
     payload: Bytes,
     start: Start,
 }
@@ -57,7 +58,7 @@ impl Enqueue {
     pub(super) fn new<T: Job>(jobs: &Jobs, job: &T) -> Self {
         Self {
             jobs: jobs.clone(),
-            draft: Draft::new(jobs, job).map(Box::new),
+            draft: Draft::new(jobs, job),
         }
     }
 
@@ -81,7 +82,7 @@ impl Enqueue {
     /// Its priority within the queue in place of [`Job::BAND`].
     pub fn band(self, band: u8) -> Self {
         self.with(|draft| {
-            draft.spec.band = band;
+            draft.spec().band = band;
             Ok(())
         })
     }
@@ -89,7 +90,7 @@ impl Enqueue {
     /// Its unique key in place of [`Job::unique`].
     pub fn unique(self, unique: UniqueBy) -> Self {
         self.with(|draft| {
-            draft.spec.unique = Some(unique.checked().map_err(named("the unique key"))?);
+            draft.spec().unique = Some(unique.checked().map_err(named("the unique key"))?);
             Ok(())
         })
     }
@@ -97,7 +98,7 @@ impl Enqueue {
     /// Its group in place of [`Job::group`].
     pub fn group(self, group: &str) -> Self {
         self.with(|draft| {
-            draft.spec.group = Some(name("the group", group)?);
+            draft.spec().group = Some(name("the group", group)?);
             Ok(())
         })
     }
@@ -105,7 +106,7 @@ impl Enqueue {
     /// Starts it only when these have ended. They must be in the store, or earlier in the same batch.
     pub fn waits(self, ids: impl IntoIterator<Item = Id>) -> Self {
         self.with(|draft| {
-            draft.spec.waits.extend(ids);
+            draft.spec().waits.extend(ids);
             Ok(())
         })
     }
@@ -113,7 +114,7 @@ impl Enqueue {
     /// What becomes of it when one it waits for fails: it ends cancelled, unless told otherwise.
     pub fn wait_failed(self, then: WaitFailed) -> Self {
         self.with(|draft| {
-            draft.spec.wait_failed = then;
+            draft.spec().wait_failed = then;
             Ok(())
         })
     }
@@ -122,7 +123,10 @@ impl Enqueue {
     /// [`JobCx::header`](super::JobCx::header); the jobs that it enqueues inherit it.
     pub fn header(self, key: &str, value: impl Into<Box<str>>) -> Self {
         self.with(|draft| {
-            let (key, headers) = (name("the name of a header", key)?, &mut draft.spec.headers);
+            let (key, headers) = (
+                name("the name of a header", key)?,
+                &mut draft.spec().headers,
+            );
             headers.retain(|(other, _)| *other != key);
             headers.push((key, value.into()));
             Ok(())
@@ -132,7 +136,7 @@ impl Enqueue {
     /// Gives it an id made by [`Jobs::next_id`] for its queue, so that a repeat by the caller is no second job.
     pub fn id(self, id: Id) -> Self {
         self.with(|draft| {
-            draft.spec.id = id;
+            draft.spec().id = id;
             Ok(())
         })
     }
@@ -158,9 +162,9 @@ impl Enqueue {
     ///
     /// [`EnqueueError`] says what is wrong with it. No store was asked.
     pub fn into_new_job(self) -> Result<NewJob, EnqueueError> {
-        let draft = *self.draft?;
+        let draft = self.draft?;
         let new = NewJob {
-            spec: Arc::new(draft.spec),
+            spec: draft.spec,
             payload: draft.payload,
             start: draft.start,
         };
@@ -190,10 +194,14 @@ impl Draft {
         fill(&mut spec, job)?;
         spec.headers = jobs.headers().to_vec();
         Ok(Self {
-            spec,
+            spec: Arc::new(spec),
             payload: payload(job)?,
             start: Start::Now,
         })
+    }
+
+    fn spec(&mut self) -> &mut Spec {
+        Arc::make_mut(&mut self.spec)
     }
 }
 
@@ -229,8 +237,11 @@ pub(super) fn fill<T: Job>(spec: &mut Spec, job: &T) -> Result<(), EnqueueError>
 }
 
 pub(super) fn payload<T: Job>(job: &T) -> Result<Bytes, EnqueueError> {
-    match serde_json::to_vec(job) {
-        Ok(json) => Ok(json.into()),
+    // Room for most payloads: growing by doubling would copy a kibibyte twice, and the store would keep what was
+    // too much.
+    let mut json = Vec::with_capacity(1024);
+    match serde_json::to_writer(&mut json, job) {
+        Ok(()) => Ok(json.into_boxed_slice().into()),
         Err(error) => Err(EnqueueError::Encode(error.to_string().into())),
     }
 }

@@ -31,6 +31,9 @@ impl Default for MaxPayload {
 /// What travels with a job.
 pub(super) type Headers = Arc<[(Name, Box<str>)]>;
 
+/// What the store has said of one job of a batch; `None` until then.
+type Answer = Option<Result<Receipt, EnqueueError>>;
+
 /// Enqueues jobs, and looks after them. An extractor; [`JobCx::jobs`](super::JobCx::jobs) in a job.
 ///
 /// ```
@@ -150,20 +153,19 @@ impl Jobs {
         batch: impl IntoIterator<Item = Enqueue, IntoIter: Send> + Send,
     ) -> Vec<Result<Receipt, EnqueueError>> {
         let deadline = self.deadline();
-        let mut answers: Vec<Result<Receipt, EnqueueError>> = Vec::new();
+        let mut batch = batch.into_iter().peekable();
+        let mut answers: Vec<Answer> = Vec::with_capacity(batch.size_hint().0);
         let mut chunk = Vec::new();
         // Where the answers of the chunk belong.
         let mut places = Vec::new();
-        let mut batch = batch.into_iter().peekable();
         while let Some(enqueue) = batch.next() {
             match enqueue.into_new_job() {
                 Ok(new) => {
                     places.push(answers.len());
-                    // Stands until the store has said better.
-                    answers.push(Err(short(0, 1)));
+                    answers.push(None);
                     chunk.push(new);
                 }
-                Err(error) => answers.push(Err(error)),
+                Err(error) => answers.push(Some(Err(error))),
             }
             if chunk.len() == self.shared.max_batch || batch.peek().is_none() {
                 self.send_chunk(&mut answers, &chunk, &places, deadline)
@@ -172,12 +174,13 @@ impl Jobs {
                 places.clear();
             }
         }
-        answers
+        let answer = |answer: Answer| answer.unwrap_or_else(|| Err(short(0, 1)));
+        answers.into_iter().map(answer).collect()
     }
 
     async fn send_chunk(
         &self,
-        answers: &mut [Result<Receipt, EnqueueError>],
+        answers: &mut [Answer],
         chunk: &[NewJob],
         places: &[usize],
         deadline: Mono,
@@ -188,12 +191,12 @@ impl Jobs {
         match self.send(chunk, deadline).await {
             Ok(outcomes) => {
                 for ((new, place), outcome) in chunk.iter().zip(places).zip(outcomes) {
-                    answers[*place] = Receipt::new(new.spec.id, outcome);
+                    answers[*place] = Some(Receipt::new(new.spec.id, outcome));
                 }
             }
             Err(error) => {
                 for place in places {
-                    answers[*place] = Err(error.clone());
+                    answers[*place] = Some(Err(error.clone()));
                 }
             }
         }
