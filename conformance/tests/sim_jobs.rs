@@ -1,7 +1,7 @@
 //! A thousand worlds of workers and producers whose store, network, clocks and handlers fail, on the real
 //! driver. A share of them is run twice, and must be the same to the byte.
 //!
-//! `TIDEWAY_SEED=7 cargo test -p tideway-conformance --test sim_jobs replay -- --nocapture` runs one of them
+//! `TIDEWAY_SEED=7 cargo test -p tideway-conformance --test sim_jobs no_job -- --nocapture` runs one of them
 //! again; `TIDEWAY_SIM_SEEDS=5000` runs more, `TIDEWAY_SIM_TWICE=1` all of them twice.
 
 #[path = "sim_jobs/ask.rs"]
@@ -46,8 +46,8 @@ const SHRINKS: u32 = 300;
 
 #[test]
 fn no_job_is_lost_or_run_against_the_rules_in_any_world() {
-    if std::env::var_os("TIDEWAY_SEED").is_some() {
-        return;
+    if let Some(seed) = number("TIDEWAY_SEED") {
+        return replay(seed);
     }
     let begun = Instant::now();
     let seeds = number("TIDEWAY_SIM_SEEDS").unwrap_or(SEEDS);
@@ -72,11 +72,7 @@ fn no_job_is_lost_or_run_against_the_rules_in_any_world() {
 }
 
 /// Runs the world that the environment asks for.
-#[test]
-fn replay() {
-    let Some(seed) = number("TIDEWAY_SEED") else {
-        return;
-    };
+fn replay(seed: u64) {
     let plan = Plan::asked(seed);
     println!("{plan}");
     let begun = Instant::now();

@@ -172,7 +172,7 @@ impl Hub {
         let mut changes = Vec::new();
         let charged = inner.oracle.tally.crashes;
         // What only reads is looked at now and then: it is most of the calls.
-        if !ask.reads() || inner.calls % 16 == 0 {
+        if !ask.reads() || inner.calls.is_multiple_of(16) {
             changes = inner
                 .oracle
                 .judge(&inner.model, ask, &answer, now, &mut flaws);
@@ -186,7 +186,7 @@ impl Hub {
         if inner.rng.below(24) == 0 {
             again(inner, ask, &answer, now, &mut flaws);
         }
-        if inner.calls % 512 == 0 {
+        if inner.calls.is_multiple_of(512) {
             flaws.extend(inner.model.audit().flaws);
         }
         trace(inner, ask, now, &changes);

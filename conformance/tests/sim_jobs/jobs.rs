@@ -150,7 +150,7 @@ async fn act(act: Act, cx: &JobCx) -> JobResult {
         Act::Kill => {
             sleep(20).await;
             desk.kill();
-            pending().await
+            pending::<()>().await;
         }
         Act::Then => {
             for _ in 0..2 {

@@ -45,7 +45,7 @@ const HARD: Duration = Duration::from_secs(4);
 /// From the hard deadline: a second to prove that handlers are gone, one for the last settles.
 const STOPPED: Duration = Duration::from_millis(2_010);
 /// So long after the last trouble every job has ended.
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What happens at a time.
 enum Todo {
@@ -268,7 +268,9 @@ impl<'a> World<'a> {
                         };
                         self.after(at, Todo::Jump(jump));
                     }
-                    Fault::Partition => self.after(at, Todo::Cut(worker, some, part % 2 == 0)),
+                    Fault::Partition => {
+                        self.after(at, Todo::Cut(worker, some, part.is_multiple_of(2)));
+                    }
                     Fault::Freeze => self.after(at, Todo::Freeze(worker, some)),
                     _ => {}
                 }

@@ -73,7 +73,7 @@ impl Oracle {
             let claimable = job.state == State::Pending
                 && job.run_at <= now
                 && !fresh.contains_key(id)
-                && !job.expires_at().is_some_and(|time| time <= now)
+                && job.expires_at().is_none_or(|time| time > now)
                 && !self.paused.contains(&job.spec.queue)
                 && !self.limited(job);
             if !claimable {
