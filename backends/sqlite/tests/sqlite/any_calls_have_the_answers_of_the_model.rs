@@ -12,8 +12,8 @@ use tideway_engine::jobs::call::{
 };
 use tideway_engine::jobs::cron::Cell;
 use tideway_engine::jobs::{
-    Conflict, Failure, Fence, Hold, NewJob, Outcome, Owner, Reason, Record, SUSPECT, Start, State,
-    Unique, WaitFailed,
+    Conflict, Failure, Fence, Hold, NewJob, Outcome, Owner, Reason, SUSPECT, Start, State, Unique,
+    WaitFailed,
 };
 use tideway_memory::Model;
 use tideway_sqlite::{Options, Sqlite, Synchronous};
@@ -344,16 +344,10 @@ impl Run {
     }
 
     fn compare(&self) -> Result<(), TestCaseError> {
-        let all = |items: Vec<Record>| items;
         let (filter, from) = (Filter::default(), Cursor::default());
-        let got = all(block_on(self.store.list(&filter, &from, 1000))
-            .unwrap()
-            .items);
-        let want = all(self
-            .model
-            .list(&filter, &from, 1000, self.world.now())
-            .items);
-        prop_assert_eq!(got, want);
+        let got = block_on(self.store.list(&filter, &from, 1000)).unwrap();
+        let want = self.model.list(&filter, &from, 1000, self.world.now());
+        prop_assert_eq!(got.items, want.items);
         let got = block_on(self.store.stats()).unwrap();
         prop_assert_eq!(got, self.model.stats(self.world.now()));
         let audit = block_on(self.store.audit()).unwrap();
