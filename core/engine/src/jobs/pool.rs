@@ -93,9 +93,24 @@ pub struct Pool {
 struct Suspects {
     /// Doubles with each that ends.
     allowed: u32,
+    /// Those whose handlers run.
     running: u32,
-    /// Running ones with two crashes or more: they run alone.
+    /// Those whose leases are held, settles on their way included.
+    held: u32,
+    /// Those of them with two crashes or more: they run alone.
     alone: u32,
+}
+
+impl Suspects {
+    fn hold(&mut self, held: &Held) {
+        self.held += u32::from(held.crashes > 0);
+        self.alone += u32::from(held.crashes > 1);
+    }
+
+    fn let_go(&mut self, held: &Held) {
+        self.held -= u32::from(held.crashes > 0);
+        self.alone -= u32::from(held.crashes > 1);
+    }
 }
 
 /// Looks for ended records to forget this often.
@@ -139,6 +154,7 @@ impl Pool {
             suspects: Suspects {
                 allowed: 1,
                 running: 0,
+                held: 0,
                 alone: 0,
             },
             seq: 0,
@@ -316,7 +332,7 @@ impl Pool {
         self.hungry = false;
         self.seq += 1;
         let suspects = match self.suspects.alone {
-            0 => self.suspects.allowed.saturating_sub(self.suspects.running),
+            0 => self.suspects.allowed.saturating_sub(self.suspects.held),
             _ => 0,
         };
         let request = ClaimReq {
@@ -353,29 +369,37 @@ impl Pool {
         };
         self.next_look = self.now.plus(wait);
         let deadline = since.plus(request.lease);
+        let company = claimed.jobs.iter().filter(|job| job.crashes > 0).count() > 1;
         for job in claimed.jobs {
-            self.take(job, deadline);
+            self.take(job, deadline, company);
         }
         self.next_leases = self.next_leases.min(deadline);
     }
 
     /// Takes a job over from a claim: starts it, or gives it back.
-    fn take(&mut self, job: Record, deadline: Mono) {
+    fn take(&mut self, job: Record, deadline: Mono, company: bool) {
         let id = job.id();
         // This claim proves that an older lease of it is lost, which its handler may not know yet.
         self.lose(id);
         let still = self.held.get(&id).is_some_and(Held::handled);
         let suspect = job.crashes > 0;
         let alone = job.crashes > 1;
-        let crowded = suspect && (self.suspects.alone > 0 || alone && self.suspects.running > 0);
+        let held = &self.suspects;
+        // Whoever dies beside it would be charged with the same crash, so until their leases are settled it
+        // waits for all that are held: started or not.
+        let crowded = held.alone > 0 && suspect || alone && (company || held.held > 0);
         let mut held = Held::new(&job, self.owner, deadline);
         if self.phase != Phase::Running || self.now >= deadline || crowded || still {
             // Unstarted. One that has to wait waits a moment: at once it would be claimed again.
-            let after = if crowded || still {
-                Duration::from_secs(1)
-            } else {
-                Duration::ZERO
+            let after = match company && self.suspects.running == 0 {
+                // The next claim asks for one.
+                true => Duration::ZERO,
+                false if crowded || still => Duration::from_secs(1),
+                false => Duration::ZERO,
             };
+            if crowded && company {
+                self.suspects.allowed = 1;
+            }
             held.stage = Stage::Settling;
             let outcome = Outcome::Released {
                 after,
@@ -383,13 +407,12 @@ impl Pool {
             };
             self.queued.push_back(held.settle(id, outcome, Vec::new()));
             if !still {
-                self.held.insert(id, held);
+                self.hold(id, held);
             }
             return;
         }
         self.suspects.running += u32::from(suspect);
-        self.suspects.alone += u32::from(alone);
-        self.held.insert(id, held);
+        self.hold(id, held);
         if let Some(timeout) = job.spec.timeout {
             let at = self.now.plus(timeout);
             self.alarms.set(&mut self.held, at, id);
@@ -397,6 +420,21 @@ impl Pool {
         self.busy += 1;
         self.report.started += 1;
         self.out.push_back(Output::Start(job));
+    }
+
+    fn hold(&mut self, id: Id, held: Held) {
+        self.suspects.hold(&held);
+        if let Some(before) = self.held.insert(id, held) {
+            self.suspects.let_go(&before);
+        }
+    }
+
+    fn let_go(&mut self, id: Id) {
+        if let Some(held) = self.held.remove(&id) {
+            // The suspects' lanes may not have been asked for all they hold.
+            self.hungry |= held.crashes > 0;
+            self.suspects.let_go(&held);
+        }
     }
 
     fn check_leases(&mut self) {

@@ -142,10 +142,9 @@ impl Pool {
         if crashes > 0 {
             let suspects = &mut self.suspects;
             suspects.running = suspects.running.saturating_sub(1);
-            suspects.alone = suspects.alone.saturating_sub(u32::from(crashes > 1));
-            suspects.allowed = suspects.allowed.saturating_mul(2).min(self.config.slots);
-            // The suspects' lanes may not have been asked for all they hold.
-            self.hungry = true;
+            if crashes == 1 {
+                suspects.allowed = suspects.allowed.saturating_mul(2).min(self.config.slots);
+            }
         }
     }
 
@@ -220,7 +219,7 @@ impl Pool {
             let over = |held: &Held| held.fence == settle.fence && !held.handled();
             let ours = self.held.get(&settle.id).is_some_and(over);
             if ours {
-                self.held.remove(&settle.id);
+                self.let_go(settle.id);
             }
             match settled {
                 Settled::Applied(_) | Settled::Already(_) if settle.fence.owner == self.owner => {
