@@ -216,6 +216,8 @@ impl NewJob {
         if spec.band >= Spec::BANDS {
             return Err(InvalidJob::Band);
         }
+        let retry = spec.retry.check();
+        retry.map_err(|error| InvalidJob::Retry(Box::new(error)))?;
         if spec.strikes == 0 {
             return Err(InvalidJob::Strikes);
         }
@@ -264,7 +266,7 @@ impl Spec {
 }
 
 /// Why a job cannot be enqueued.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidJob {
     /// The payload is over the cap.
@@ -280,6 +282,9 @@ pub enum InvalidJob {
     /// There is no such band.
     #[error("there is no such band: use 0 (first) to {last}", last = Spec::BANDS - 1)]
     Band,
+    /// Its retry policy is none.
+    #[error("its retry policy: {0}")]
+    Retry(Box<super::retry::RetryError>),
     /// No strike allowed means it could never start.
     #[error("strikes is 0: allow at least 1")]
     Strikes,
