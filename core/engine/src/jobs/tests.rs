@@ -11,7 +11,7 @@ use super::*;
 use crate::rng::{Rng, Seed};
 use crate::time::Wall;
 
-fn job() -> Record {
+pub(super) fn job() -> Record {
     let mut ids = Ids::new(Rng::new(&Seed::from_u64(1)));
     let queue = Name::new("mail").unwrap();
     let new = NewJob {

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::world::{Act, World, act, ends, ms, secs, succeeded};
-use crate::jobs::pool::PoolConfig;
-use crate::jobs::{Id, Reason, State};
-use crate::time::Mono;
+use crate::jobs::call::{Claimed, Settled};
+use crate::jobs::pool::{Input, Output, Pool, PoolConfig};
+use crate::jobs::{Id, Kind, Reason, SUSPECT, State};
+use crate::rng::Seed;
+use crate::time::{Mono, Wall};
 
 fn nodes(count: usize, slots: u32) -> Vec<PoolConfig> {
     let config = PoolConfig {
@@ -36,6 +38,53 @@ fn a_poison_job_dies_after_at_most_five_deaths_and_none_of_two_thousand_others_d
         assert_eq!(world.store.count(State::Succeeded), 2_000, "seed {seed}");
         world.judge();
     }
+}
+
+#[test]
+fn two_that_crashed_twice_in_one_claim_are_given_back_before_either_starts() {
+    let start = Mono::START;
+    let mut pool = Pool::new(PoolConfig::default(), &Seed::from_u64(1), start).unwrap();
+    let claimed = |crashes: [u32; 2]| {
+        let job = |(n, crashes): (u128, u32)| {
+            let mut job = crate::jobs::tests::job();
+            let mut spec = (*job.spec).clone();
+            spec.id = Id::from_u128(n);
+            job.spec = spec.into();
+            (job.state, job.token, job.crashes) = (State::Running, 1, crashes);
+            job
+        };
+        Input::Claimed(Claimed {
+            jobs: [(1, crashes[0]), (2, crashes[1])].map(job).into(),
+            next_due: None,
+            now: Wall(0),
+        })
+    };
+    let outputs = |pool: &mut Pool, input| {
+        pool.input(start, input);
+        let all: Vec<Output> = std::iter::from_fn(|| pool.poll()).collect();
+        let started = all.iter().filter(|out| matches!(out, Output::Start(_)));
+        (started.count(), all)
+    };
+    outputs(&mut pool, Input::Tick);
+    let (started, all) = outputs(&mut pool, claimed([2, 2]));
+    assert_eq!(started, 0, "its companion is still leased: {all:?}");
+    let released = |out: &Output| matches!(out, Output::Settle(settles) if settles.len() == 2);
+    assert!(all.iter().any(released), "{all:?}");
+    // While the releases are on their way, no suspect is asked for.
+    let suspects = |out: &Output| matches!(out, Output::Claim(req) if req.lanes.iter().any(|(lane, _)| lane.band == SUSPECT));
+    assert!(!all.iter().any(suspects), "{all:?}");
+    let settled = Input::Settled(vec![Settled::Applied(Kind::Release); 2]);
+    let (_, all) = outputs(&mut pool, settled);
+    let (_, more) = outputs(
+        &mut pool,
+        Input::Claimed(Claimed {
+            jobs: vec![],
+            next_due: None,
+            now: Wall(0),
+        }),
+    );
+    let one = |out: &Output| matches!(out, Output::Claim(req) if req.lanes.iter().any(|(lane, max)| lane.band == SUSPECT && *max == 1));
+    assert!(all.iter().chain(&more).any(one), "{all:?} {more:?}");
 }
 
 #[test]
