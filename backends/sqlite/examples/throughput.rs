@@ -275,22 +275,28 @@ fn bare_loop(path: &Path, synchronous: Synchronous, jobs: &[NewJob]) -> [f64; 3]
         assert_eq!(ids.len(), BATCH);
         let begun = Instant::now();
         exec("BEGIN IMMEDIATE");
+        let mut find = db
+            .prepare_cached(
+                "SELECT n, queue FROM job \
+                 WHERE id = ?1 AND token = ?2 AND owner = ?3 AND state = 2 AND links & 11 = 0",
+            )
+            .expect("prepared");
         let mut settle = db
             .prepare_cached(
                 "UPDATE job SET state = 3, settled = 0, returns = 0, payload = x'', result = NULL, \
-                 ended_at = ?4, prune_at = ?4 + keep \
-                 WHERE id = ?1 AND token = ?2 AND owner = ?3 AND state = 2 AND links & 3 = 0 \
-                 RETURNING queue",
+                 ended_at = ?2, prune_at = ?2 + keep WHERE n = ?1",
             )
             .expect("prepared");
         for id in &ids {
-            let queue: String = settle
-                .query_row(params![id, 1, owner, 1_700_000_000_001_i64], |row| {
-                    row.get(0)
-                })
-                .expect("settled");
+            let (n, queue): (i64, String) = find
+                .query_row(params![id, 1, owner], |row| Ok((row.get(0)?, row.get(1)?)))
+                .expect("found");
             assert_eq!(queue, "default");
+            settle
+                .execute(params![n, 1_700_000_000_001_i64])
+                .expect("settled");
         }
+        drop(find);
         drop(settle);
         tally(2, -(BATCH as i64));
         tally(3, BATCH as i64);
