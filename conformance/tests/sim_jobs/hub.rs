@@ -245,6 +245,14 @@ impl Hub {
 
 /// The same call again, at once: it changes nothing, and its answer is a repeat's.
 fn again(inner: &mut Inner, ask: &Ask, answer: &Answer, now: Wall, flaws: &mut Vec<String>) {
+    use tideway::jobs::call::Enqueued::{Duplicate, Inserted, Superseded, UniqueHit};
+    if let Answer::Enqueue(outcomes) = answer
+        && outcomes.iter().any(|out| matches!(out, UniqueHit(_)))
+        && outcomes.iter().any(|out| matches!(out, Superseded(_)))
+    {
+        // Nobody remembers a hit: what came behind it in the batch may have freed its key.
+        return;
+    }
     let before = inner.model.clone();
     let second = ask.put(&mut inner.model, now);
     if inner.model != before {
@@ -270,7 +278,6 @@ fn again(inner: &mut Inner, ask: &Ask, answer: &Answer, now: Wall, flaws: &mut V
         }
         (Answer::Beat(first), Answer::Beat(second)) => first == second,
         (Answer::Enqueue(first), Answer::Enqueue(second)) => {
-            use tideway::jobs::call::Enqueued::{Duplicate, Inserted, Superseded};
             first.iter().zip(second).all(|(first, second)| match first {
                 Inserted | Superseded(_) => *second == Duplicate,
                 other => other == second,

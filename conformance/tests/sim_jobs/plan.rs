@@ -172,12 +172,13 @@ impl Plan {
     /// late calls are no excuse, for at most one of a kind in a row goes wrong.
     pub(crate) fn no_lease_runs_out(&self) -> bool {
         use Fault::{
-            Block, Crash, Delay, Failover, Freeze, Jump, LostReply, LostRequest, Outage, Partition,
-            Poison,
+            Block, Crash, Delay, Deploy, Failover, Freeze, Jump, LostReply, LostRequest, Outage,
+            Partition, Poison,
         };
         let lossy = self.any(&[Delay, LostReply, LostRequest]);
         // After a jump the next beat revives a lease in time only if it arrives.
-        let late = self.has(Jump) && lossy;
+        // Nor has a worker that is forced to stop the time to say twice what becomes of its jobs.
+        let late = self.any(&[Jump, Deploy]) && lossy;
         !late && !self.any(&[Crash, Poison, Freeze, Partition, Outage, Failover, Block])
     }
 
