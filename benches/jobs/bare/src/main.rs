@@ -3,6 +3,7 @@
 //! and the worker add.
 
 use bench_jobs::{Args, Watch, Work};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, params};
 
 /// As the store has it.
@@ -15,16 +16,19 @@ const INSERT: &str = "INSERT INTO job (id, state, queue, band, kind, grp, run_at
 
 const HEADS: &str = "SELECT n, id, state, queue, band, kind, grp, run_at, parked, links, token, owner, seq, \
     lease_until, lease, attempt, failures, crashes, strikes, snoozes, returns, delay, settled, flags, digest, \
-    enqueued_at, started_at, ended_at, reason, errors, waits, spec, payload, progress, result \
+    enqueued_at, started_at, ended_at, reason, errors, waits, spec, \
+    ifnull(payload, (SELECT body.payload FROM body WHERE body.n = job.n)), progress, result \
     FROM job WHERE state = 1 AND parked = 0 AND queue = ?1 AND band = ?2 AND run_at <= ?3 \
     ORDER BY run_at, id LIMIT ?4";
 
 const LEASE: &str = "UPDATE job SET state = 2, attempt = ?2, token = ?3, owner = ?4, seq = ?5, lease = ?6, \
     lease_until = ?7, settled = NULL, started_at = ?8 WHERE n = ?1";
 
-const SUCCEED: &str = "UPDATE job SET state = 3, settled = ?4, returns = 0, payload = x'', result = ?5, \
-    ended_at = ?6, prune_at = ?6 + keep \
-    WHERE id = ?1 AND token = ?2 AND owner = ?3 AND state = 2 AND links & ?7 = 0 RETURNING queue";
+const FIND: &str = "SELECT n, queue FROM job \
+    WHERE id = ?1 AND token = ?2 AND owner = ?3 AND state = 2 AND links & ?4 = 0";
+
+const SUCCEED: &str = "UPDATE job SET state = 3, settled = ?2, returns = 0, payload = x'', result = ?3, \
+    ended_at = ?4, prune_at = ?4 + keep WHERE n = ?1";
 
 const TALLY: &str = "INSERT INTO tally (queue, state, n) VALUES (?1, ?2, ?3) \
     ON CONFLICT DO UPDATE SET n = n + excluded.n";
@@ -75,6 +79,7 @@ fn open(args: &Args) -> rusqlite::Result<Connection> {
     db.pragma_update(None, "cache_size", -16_384)?;
     db.pragma_update(None, "journal_size_limit", 64 << 20)?;
     db.set_prepared_statement_cache_capacity(256);
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     db.execute_batch(SCHEMA)?;
     Ok(db)
 }
@@ -136,11 +141,17 @@ fn claim(db: &Connection, seq: i64, most: usize) -> rusqlite::Result<Vec<[u8; 16
 
 fn settle(db: &Connection, jobs: &[[u8; 16]]) -> rusqlite::Result<()> {
     run(db, "BEGIN IMMEDIATE")?;
+    let mut find = db.prepare_cached(FIND)?;
     let mut succeed = db.prepare_cached(SUCCEED)?;
     for id in jobs {
-        succeed.query_row(params![id, 1, OWNER, 0, None::<&[u8]>, NOW, 3], |row| {
-            row.get_ref(0)?.as_str().map(str::len).map_err(Into::into)
+        let n: i64 = find.query_row(params![id, 1, OWNER, 11], |row| {
+            row.get_ref(1)?
+                .as_str()
+                .map(str::len)
+                .map_err(rusqlite::Error::from)?;
+            row.get(0)
         })?;
+        succeed.execute(params![n, 0, None::<&[u8]>, NOW])?;
     }
     tally(db, &[(3, jobs.len())])?;
     run(db, "COMMIT")

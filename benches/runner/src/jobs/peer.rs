@@ -35,7 +35,7 @@ const APALIS_MOST: usize = 2000;
 
 /// All of them, in the order of the tables.
 pub(crate) static PEERS: [Peer; 10] = [
-    peer("ours", "memory", "jobs-ours", &["--slots", "1000"]),
+    peer("ours", "memory", "jobs-ours", &["--slots", "64"]),
     peer("apalis", "memory", "jobs-apalis", &["--slots", "1"]),
     peer("published", "memory", "jobs-published", &["--slots", "100"]),
     peer("ours", "sqlite-full", "jobs-ours", &["--slots", "1000"]),
