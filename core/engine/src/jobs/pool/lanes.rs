@@ -11,6 +11,8 @@ pub(super) struct Lanes {
     order: Order,
     lanes: Vec<Share32>,
     suspects: Vec<Lane>,
+    /// Whose suspects are asked for first: the next queue each time.
+    turn: usize,
     /// Scratch: how many of the slots at hand each lane gets.
     quota: Vec<u32>,
 }
@@ -53,15 +55,23 @@ impl Lanes {
             quota: vec![0; lanes.len()],
             lanes,
             suspects,
+            turn: 0,
         }
     }
 
-    /// What to ask for `free` jobs, at most `suspects` of them from the suspects' lanes.
+    /// What to ask for `free` jobs, at most `suspects` of them from all suspects' lanes together.
     pub(super) fn plan(&mut self, free: u32, suspects: u32) -> Vec<(Lane, u32)> {
         let mut plan = Vec::with_capacity(self.lanes.len() * 2 + self.suspects.len());
         let suspects = suspects.min(free);
         if suspects > 0 {
-            plan.extend(self.suspects.iter().map(|lane| (lane.clone(), suspects)));
+            let queues = self.suspects.len();
+            let (each, more) = (suspects / queues as u32, suspects as usize % queues);
+            for at in 0..queues {
+                let most = each + u32::from(at < more);
+                let lane = &self.suspects[(self.turn + at) % queues];
+                plan.extend((most > 0).then(|| (lane.clone(), most)));
+            }
+            self.turn = (self.turn + 1) % queues;
         }
         if self.order == Order::Fair {
             self.share(free.min(SHARED));
@@ -97,6 +107,8 @@ impl Lanes {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -119,6 +131,21 @@ mod tests {
             first[plan[0].0.band as usize] += 1;
         }
         assert_eq!(first, [128, 64, 32, 16, 8, 4, 2, 1]);
+    }
+
+    #[test]
+    fn all_queues_together_are_asked_for_the_suspects_allowed_and_each_has_its_turn() {
+        let mut lanes = Lanes::new(&queues(&[1, 1, 1]), Order::Fair);
+        for allowed in 1..8 {
+            let mut asked = BTreeSet::new();
+            for _ in 0..3 {
+                let plan = lanes.plan(8, allowed);
+                let suspects = plan.iter().filter(|(lane, _)| lane.band == SUSPECT);
+                assert_eq!(suspects.clone().map(|(_, most)| most).sum::<u32>(), allowed);
+                asked.extend(suspects.map(|(lane, _)| lane.queue.clone()));
+            }
+            assert_eq!(asked.len(), 3);
+        }
     }
 
     proptest! {
