@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bench_jobs::{Watch, Work};
+use bench_jobs::{Watch, Work, allocations};
 use bytes::Bytes;
 use tideway_engine::jobs::pool::{End, Input, Output, Pool, PoolConfig};
 use tideway_engine::jobs::retry::Retry;
@@ -32,18 +32,24 @@ pub(crate) fn run(jobs: usize, slots: u32) {
     };
     let mut pool = Pool::new(config, &Seed::from_u64(1), now).expect("a good configuration");
     let mut settled = 0;
+    // What the model allocated: its indexes grow with the jobs. The pool's steady state is its own.
+    let mut stored = 0;
     let watch = Watch::start();
     let mut started = Vec::with_capacity(slots as usize);
     while settled < jobs {
         while let Some(output) = pool.poll() {
             match output {
                 Output::Claim(req) => {
+                    let before = allocations();
                     let claimed = model.claim(&req, wall);
+                    stored += allocations() - before;
                     pool.input(now, Input::Claimed(claimed));
                 }
                 Output::Settle(settles) => {
                     settled += settles.len();
+                    let before = allocations();
                     let answers = model.settle(&settles, wall);
+                    stored += allocations() - before;
                     pool.input(now, Input::Settled(answers));
                 }
                 Output::Start(record) => started.push((record.id(), record.token)),
@@ -58,8 +64,10 @@ pub(crate) fn run(jobs: usize, slots: u32) {
             pool.input(now, Input::Ended { id, token, end });
         }
     }
+    let mut lap = watch.lap();
+    lap.allocations -= stored;
     // A claim and a settle in the store, a start and an end in the pool.
-    crate::report("pool", jobs * 4, watch.lap(), 4);
+    crate::report("pool", jobs * 4, lap, 4);
 }
 
 /// `count` plain jobs.
