@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tideway_engine::Wall;
-use tideway_engine::jobs::{Id, Keep, Kind, Name, Owner, Record, State, later};
+use tideway_engine::jobs::{Id, Name, Owner, Record, State};
 
 use super::queue::Queue;
 
@@ -61,7 +61,7 @@ impl Index {
                 self.leases.insert((job.lease_until, id));
             }
             State::Succeeded | State::Dead | State::Cancelled => {
-                self.ended.insert((forget_at(job), id));
+                self.ended.insert((job.forget_at().unwrap_or_default(), id));
             }
         }
         if let Some(time) = expiry(job) {
@@ -86,7 +86,8 @@ impl Index {
                 self.leases.remove(&(job.lease_until, id));
             }
             State::Succeeded | State::Dead | State::Cancelled => {
-                self.ended.remove(&(forget_at(job), id));
+                self.ended
+                    .remove(&(job.forget_at().unwrap_or_default(), id));
             }
         }
         if let Some(time) = expiry(job) {
@@ -146,20 +147,9 @@ impl Index {
     }
 }
 
-/// Crashes as they count: none if its progress moved since.
-pub(super) fn crashes(job: &Record) -> u32 {
-    if job.moved { 0 } else { job.crashes }
-}
-
 /// Under which key a job counts among those its owner held: the crashes it had before that.
 fn cohort(job: &Record) -> Option<(Owner, u32)> {
-    match job.state {
-        State::Running => Some((job.owner?, crashes(job))),
-        State::Pending if job.settled == Some(Kind::Crash) => {
-            Some((job.owner?, job.crashes.saturating_sub(1)))
-        }
-        _ => None,
-    }
+    Some((job.owner?, job.crashes_when_held()?))
 }
 
 fn expiry(job: &Record) -> Option<Wall> {
@@ -167,13 +157,4 @@ fn expiry(job: &Record) -> Option<Wall> {
         State::Waiting | State::Pending => job.expires_at(),
         _ => None,
     }
-}
-
-/// When an ended job's record may go.
-fn forget_at(job: &Record) -> Wall {
-    let keep = match job.state {
-        State::Succeeded => job.spec.keep.succeeded,
-        _ => job.spec.keep.failed,
-    };
-    later(job.ended_at.unwrap_or_default(), keep.max(Keep::LEAST))
 }

@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use tideway_engine::Wall;
 use tideway_engine::jobs::call::{Beat, Beaten, Cursor, Expired, Page, Settle, Settled};
-use tideway_engine::jobs::{Event, Fence, Id, Record, Refused};
+use tideway_engine::jobs::{Event, Id, Record};
 
 use super::Model;
-use super::index::crashes;
 use super::pages::{after, cursor};
 
 impl Model {
@@ -26,18 +25,15 @@ impl Model {
             outcome: &settle.outcome,
             progress: settle.progress.as_ref(),
         };
-        match self.apply(settle.id, &event, now) {
-            Some(Ok(kind)) => {
-                for new in &settle.then {
-                    self.insert(new, now);
-                }
-                Settled::Applied(kind)
+        let Some(stepped) = self.apply(settle.id, &event, now) else {
+            return Settled::NotFound;
+        };
+        if stepped.is_ok() {
+            for new in &settle.then {
+                self.insert(new, now);
             }
-            Some(Err(Refused::Settled(kind))) => Settled::Already(kind),
-            Some(Err(Refused::Fenced)) => Settled::Fenced,
-            Some(Err(_)) => Settled::Refused,
-            None => Settled::NotFound,
         }
+        stepped.into()
     }
 
     /// Extends leases to `lease` from now; one outcome each.
@@ -100,17 +96,6 @@ impl Model {
     }
 
     fn lapse(&self, job: &Record) -> Option<Expired> {
-        Some(Expired {
-            id: job.id(),
-            fence: Fence {
-                token: job.token,
-                owner: job.owner?,
-            },
-            lease_until: job.lease_until,
-            lease: job.lease,
-            crashes: crashes(job),
-            peers_at_or_above: self.index.peers(job),
-            abandoned: job.abandoned,
-        })
+        Expired::of(job, self.index.peers(job))
     }
 }

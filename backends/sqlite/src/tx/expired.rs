@@ -5,7 +5,7 @@ use std::collections::btree_map::Entry;
 
 use rusqlite::params;
 use tideway_engine::jobs::call::{Cursor, Expired, Page};
-use tideway_engine::jobs::{Fence, Id, Kind, Owner, Record};
+use tideway_engine::jobs::{Id, Kind, Owner, Record};
 
 use super::Tx;
 use super::pages::{after, cut};
@@ -61,21 +61,14 @@ impl Tx<'_> {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => new.insert(self.cohort(owner)?),
         };
-        let crashes = if job.moved { 0 } else { job.crashes };
-        let all = cohort.iter().filter(|other| **other >= crashes).count();
-        Ok(Some(Expired {
-            id: job.id(),
-            fence: Fence {
-                token: job.token,
-                owner,
-            },
-            lease_until: job.lease_until,
-            lease: job.lease,
-            crashes,
-            // Itself not counted.
-            peers_at_or_above: u32::try_from(all.saturating_sub(1)).unwrap_or(u32::MAX),
-            abandoned: job.abandoned,
-        }))
+        let crashes = job.crashes_when_held();
+        let all = cohort
+            .iter()
+            .filter(|other| Some(**other) >= crashes)
+            .count();
+        // Itself not counted.
+        let peers = u32::try_from(all.saturating_sub(1)).unwrap_or(u32::MAX);
+        Ok(Expired::of(job, peers))
     }
 
     /// The crashes, before those with this owner, of the jobs it last held.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rusqlite::{CachedStatement, OptionalExtension, params};
 use tideway_engine::jobs::call::{Beat, Beaten, Settle, Settled};
-use tideway_engine::jobs::{Event, Kind, Outcome, Refused, State, later};
+use tideway_engine::jobs::{Event, Kind, Outcome, State, later};
 
 use super::Tx;
 use crate::row::{self, links};
@@ -91,12 +91,7 @@ impl Tx<'_> {
             outcome: &settle.outcome,
             progress: settle.progress.as_ref(),
         };
-        Ok(match self.apply(&mut stored, &event)? {
-            Ok(kind) => Settled::Applied(kind),
-            Err(Refused::Settled(kind)) => Settled::Already(kind),
-            Err(Refused::Fenced) => Settled::Fenced,
-            Err(_) => Settled::Refused,
-        })
+        Ok(self.apply(&mut stored, &event)?.into())
     }
 
     /// Extends leases to `lease` from now; one outcome each.
