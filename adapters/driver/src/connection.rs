@@ -2,17 +2,20 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::StatusCode;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http1;
+#[cfg(feature = "http2")]
+use hyper::server::conn::http2;
 use tideway::pipeline::{Abort, Origin, Pipeline};
 use tideway::{Mono, Peer, Seed};
 use tideway_engine::wire::{Cut, Watch};
 
-use crate::executor::Streams;
+#[cfg(feature = "http2")]
+use crate::executor::{Next, Streams};
 use crate::pulse::Pulse;
 use crate::refusal::Refusals;
 use crate::serve::Alive;
@@ -87,9 +90,15 @@ pub(crate) async fn connection<R, S>(
                 })
                 .await
         }
+        #[cfg(not(feature = "http2"))]
+        Protocol::Http2 => {
+            tracing::debug!(target: "tideway", peer = %origin.peer(), "closed: HTTP/2, which this build leaves out");
+            return;
+        }
+        #[cfg(feature = "http2")]
         Protocol::Http2 => {
             around.multiplexed = true;
-            let next = Arc::new(Mutex::new(None));
+            let next = Next::default();
             let service = Exchanges {
                 origin: origin.clone(),
                 pulses: Pulses::PerStream(around.pulse.clone(), next.clone()),

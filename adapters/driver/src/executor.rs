@@ -6,15 +6,30 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
+use tideway::Mono;
 
 use crate::pulse::Pulse;
-use crate::{Mono, Runtime, Sleep};
+use crate::{Runtime, Sleep};
+
+/// Where a service call leaves the pulse of the stream that hyper spawns right after.
+#[derive(Clone, Default)]
+pub(crate) struct Next(Arc<Mutex<Option<Arc<Pulse>>>>);
+
+impl Next {
+    pub(crate) fn leave(&self, pulse: Arc<Pulse>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(pulse);
+    }
+
+    fn take(&self) -> Option<Arc<Pulse>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
 
 /// hyper's executor: spawns every stream with the pulse its service call left.
 pub(crate) struct Streams<R> {
     rt: R,
     connection: Arc<Pulse>,
-    next: Arc<Mutex<Option<Arc<Pulse>>>>,
+    next: Next,
 }
 
 impl<R: Clone> Clone for Streams<R> {
@@ -24,7 +39,7 @@ impl<R: Clone> Clone for Streams<R> {
 }
 
 impl<R> Streams<R> {
-    pub(crate) fn new(rt: R, connection: Arc<Pulse>, next: Arc<Mutex<Option<Arc<Pulse>>>>) -> Self {
+    pub(crate) fn new(rt: R, connection: Arc<Pulse>, next: Next) -> Self {
         Self {
             rt,
             connection,
@@ -39,12 +54,7 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        let pulse = self
-            .next
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        match pulse {
+        match self.next.take() {
             Some(pulse) => self.rt.spawn(StreamTask {
                 stream: Some(stream),
                 sleep: None,

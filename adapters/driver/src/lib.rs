@@ -12,7 +12,9 @@ mod body;
 pub mod clock;
 mod connection;
 mod date;
+#[cfg(feature = "http2")]
 mod executor;
+mod net;
 mod options;
 mod pulse;
 mod refusal;
@@ -27,6 +29,7 @@ mod worker;
 
 /// The traits of a [`Runtime::Stream`].
 pub use hyper::rt;
+pub use net::{Net, NetStream};
 pub use options::{Config, ConfigError, Listen, Options, config};
 pub use runtime::{Bound, Listener, Runtime, Sleep};
 pub use serve::{Report, serve};
@@ -35,5 +38,3 @@ pub use stop::{Phase, Stop};
 pub use tasks::tasks;
 pub use tideway_engine::wire::Limits;
 pub use worker::{WorkError, Worker};
-
-use tideway::Mono;

@@ -69,6 +69,7 @@ impl Pulse {
         }
     }
 
+    #[cfg(feature = "http2")]
     /// The pulse of a stream on an HTTP/2 connection.
     pub(crate) fn of_stream(connection: &Arc<Pulse>) -> Self {
         Self {
@@ -77,6 +78,7 @@ impl Pulse {
         }
     }
 
+    #[cfg(feature = "http2")]
     /// One of many streams ended, perhaps on another thread.
     pub(crate) fn end_stream(&self) {
         self.ended.fetch_add(1, Relaxed);

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http_body::Body as _;
@@ -18,8 +18,9 @@ use crate::pulse::Pulse;
 pub(crate) enum Pulses {
     /// HTTP/1: one at a time, so the connection has one.
     One(Arc<Pulse>),
+    #[cfg(feature = "http2")]
     /// HTTP/2: one per stream, left here for the executor, which hyper calls right after.
-    PerStream(Arc<Pulse>, Arc<Mutex<Option<Arc<Pulse>>>>),
+    PerStream(Arc<Pulse>, crate::executor::Next),
 }
 
 /// The service of one connection.
@@ -36,10 +37,11 @@ impl Service<hyper::Request<hyper::body::Incoming>> for Exchanges {
     fn call(&self, request: hyper::Request<hyper::body::Incoming>) -> Serving {
         let (pulse, pieces) = match &self.pulses {
             Pulses::One(pulse) => (pulse.clone(), false),
+            #[cfg(feature = "http2")]
             Pulses::PerStream(connection, next) => {
                 let pulse = Arc::new(Pulse::of_stream(connection));
                 connection.begin();
-                *next.lock().unwrap_or_else(PoisonError::into_inner) = Some(pulse.clone());
+                next.leave(pulse.clone());
                 (pulse, true)
             }
         };

@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use hyper::rt::{Read, ReadBuf, Write};
 use tideway::Peer;
-use tideway_driver::{Bound, Listener, Runtime, Sleep};
+use tideway_driver::{Bound, Listener, Net, NetStream, Runtime, Sleep};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 const MILLI: Duration = Duration::from_millis(1);
 
@@ -34,6 +35,7 @@ macro_rules! suite {
             tasks_are_detached
             blocking_work_blocks_nobody
             clocks_go_on_and_seeds_differ
+            a_backend_reaches_a_server_without_a_runtimes_name
         );
     };
     ($run:path: $($name:ident)*) => {
@@ -134,6 +136,42 @@ pub(crate) async fn bytes_travel_both_ways_over_tcp(rt: impl Runtime) {
     }
     shutdown(&mut stream).await.unwrap();
     assert_eq!(read(&mut stream, 1).await.unwrap(), b"");
+}
+
+pub(crate) async fn a_backend_reaches_a_server_without_a_runtimes_name(rt: impl Runtime) {
+    let (mut listener, port) = tcp(&rt);
+    let net = Net::of(rt);
+    net.spawn(async move { echo(listener.accept().await.unwrap().0).await });
+    let before = net.now().mono;
+    net.sleep(2 * MILLI).await;
+    assert!(net.now().mono.since(before) >= 2 * MILLI);
+
+    let mut stream: NetStream = net.connect("127.0.0.1", port).await.unwrap();
+    let sent = pattern(60_000);
+    let mut back = Vec::new();
+    let mut at = 0;
+    poll_fn(|cx| {
+        while at < sent.len() {
+            match Pin::new(&mut stream).poll_write(cx, &sent[at..]) {
+                Poll::Ready(written) => at += written.unwrap(),
+                Poll::Pending => break,
+            }
+        }
+        let _ = Pin::new(&mut stream).poll_flush(cx);
+        let mut memory = [MaybeUninit::uninit(); 4096];
+        while back.len() < sent.len() {
+            // A buffer of which a part is filled already: what is read goes behind it.
+            let mut buf = tokio::io::ReadBuf::uninit(&mut memory);
+            buf.put_slice(b"kept");
+            ready!(Pin::new(&mut stream).poll_read(cx, &mut buf)).unwrap();
+            assert_eq!(&buf.filled()[..4], b"kept");
+            assert!(buf.filled().len() > 4, "an early end");
+            back.extend_from_slice(&buf.filled()[4..]);
+        }
+        Poll::Ready(())
+    })
+    .await;
+    assert!(back == sent);
 }
 
 pub(crate) async fn bytes_travel_both_ways_over_unix(rt: impl Runtime) {
