@@ -8,6 +8,7 @@ pub mod call;
 pub mod cron;
 mod id;
 mod name;
+mod packed;
 pub mod pool;
 mod record;
 pub mod retry;
@@ -18,6 +19,7 @@ mod tests;
 
 pub use id::{Id, IdError, Ids, Owner, shard_of};
 pub use name::{Name, NameError};
+pub use packed::Unreadable;
 pub use record::{Failure, Reason, Record, State};
 pub use spec::{
     Conflict, Hold, InvalidJob, Keep, NewJob, SUSPECT, Spec, Start, Unique, WaitFailed, later,

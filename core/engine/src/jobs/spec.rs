@@ -341,6 +341,7 @@ mod millis_always {
     }
 }
 
-fn whole_millis(time: Duration) -> u64 {
+/// Whole milliseconds, rounded down, as a time of a spec is stored.
+pub(super) fn whole_millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
