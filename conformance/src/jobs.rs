@@ -189,6 +189,7 @@ macro_rules! __job_cases {
             time Time a_lease_runs_out_at_its_end,
             time Time a_lease_from_the_future_has_run_out,
             time Time a_job_past_its_expiry_is_not_started,
+            time Time a_revived_job_that_had_expired_runs,
             time Time ended_jobs_are_kept_for_their_time,
             time Time a_prune_forgets_at_most_its_limit,
             durable Durable records_survive_a_restart,

@@ -171,6 +171,15 @@ impl<'c> Tx<'c> {
                 row::bytes(&job.progress),
                 row::bytes(&job.result),
             ])?;
+        if kind == Kind::Revive {
+            self.db
+                .prepare_cached("UPDATE job SET enqueued_at = ?2, expires_at = ?3 WHERE n = ?1")?
+                .execute(params![
+                    stored.n,
+                    job.enqueued_at.0,
+                    job.expires_at().map(|time| time.0)
+                ])?;
+        }
         self.saved(stored, from, kind)
     }
 

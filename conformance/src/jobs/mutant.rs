@@ -150,6 +150,8 @@ mutants! {
     CancelIgnored => a_cancel_ends_what_does_not_run,
     /// Pending jobs can be deleted.
     DeletesPending => only_ended_jobs_can_be_deleted,
+    /// A revived job expires as it was enqueued.
+    ExpiryOutlivesRevival => a_revived_job_that_had_expired_runs,
     /// One running job more than allowed.
     LimitOffByOne => running_jobs_of_a_queue_keep_its_limit,
     /// Rates are not kept.

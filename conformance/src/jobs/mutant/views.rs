@@ -1,11 +1,10 @@
 //! How pages, controls and cron cells are made wrong.
 
 use tideway::jobs::{JobStore, StoreError};
-use tideway_engine::jobs::Record;
-use tideway_engine::jobs::State;
 use tideway_engine::jobs::call::{
     Control, ControlOut, CronCas, CronOut, Cursor, Expired, Filter, Limit, Page, Scope, Select,
 };
+use tideway_engine::jobs::{Id, Record, State};
 
 use super::super::worker::fence;
 use super::{Mutant, MutantStore};
@@ -120,6 +119,11 @@ impl<S: JobStore> MutantStore<S> {
                 self.inner.control(&Control::Cancel(select.clone())).await?;
             }
             Control::Limit(scope, limit) => self.wrong_limit(scope, limit),
+            Control::Revive(..) if self.is(Mutant::ExpiryOutlivesRevival) => {
+                let out = self.inner.control(&control).await?;
+                self.expire_again(&out.done).await?;
+                return Ok(out);
+            }
             _ => {}
         }
         let mut out = self.inner.control(&control).await?;
@@ -127,6 +131,16 @@ impl<S: JobStore> MutantStore<S> {
             out.next = None;
         }
         Ok(out)
+    }
+
+    /// Ends those of `revived` that may expire, as a store would that counts from their first enqueue.
+    async fn expire_again(&self, revived: &[Id]) -> Result<(), StoreError> {
+        let jobs = self.inner.jobs(revived).await?;
+        let expires = |job: &Record| job.spec.expiry.is_some();
+        let ids = jobs.iter().flatten().filter(|job| expires(job));
+        let select = Select::Ids(ids.map(Record::id).collect());
+        self.inner.control(&Control::Cancel(select)).await?;
+        Ok(())
     }
 
     fn wrong_limit(&self, scope: &Scope, limit: &mut Limit) {

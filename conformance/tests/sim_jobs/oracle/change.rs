@@ -43,10 +43,12 @@ impl Oracle {
         after: &Record,
         now: Wall,
     ) -> Checked {
-        let fixed = before.spec == after.spec
-            && before.digest == after.digest
-            && before.enqueued_at == after.enqueued_at;
+        let fixed = before.spec == after.spec && before.digest == after.digest;
         check(fixed, "what was enqueued has changed")?;
+        let revived = matches!(ask, Ask::Control(Control::Revive(..)));
+        let since = if revived { now } else { before.enqueued_at };
+        let counts = after.enqueued_at == since;
+        check(counts, "its expiry counts from neither enqueue nor revival")?;
         let claims = u64::from(before.state != State::Running && after.state == State::Running);
         let counted = after.token == before.token + claims;
         check(counted, "the token counts claims and nothing else")?;

@@ -237,7 +237,8 @@ pub enum Control {
     Cancel(Select),
     /// Makes pending ones due at another time.
     Reschedule(Select, Start),
-    /// Runs dead or cancelled ones again, their counts anew; one whose unique key is held now is left.
+    /// Runs dead or cancelled ones again as if they were enqueued now: counts, expiry and the time for retries
+    /// start anew. One whose unique key is held now is left.
     Revive(Select, Start),
     /// Forgets ended ones.
     Delete(Select),

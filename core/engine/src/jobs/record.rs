@@ -69,7 +69,7 @@ pub struct Record {
     pub progress: Bytes,
     /// What it returned.
     pub result: Bytes,
-    /// When the store accepted it.
+    /// When the store accepted it, or when it was last revived. Its id tells when it was made.
     pub enqueued_at: Wall,
     /// When it was last claimed.
     pub started_at: Option<Wall>,

@@ -81,7 +81,7 @@ transitions! {
     Pending, Supersede => Cancelled, "replaced by a newer job of its unique key";
     Waiting, WaitFailed => Cancelled, "what it waited for failed";
     Pending, Reschedule => Pending, "due at another time";
-    Dead | Cancelled, Revive => Pending, "counts start anew; the token does not";
+    Dead | Cancelled, Revive => Pending, "as if enqueued now: counts, expiry and the time for retries start anew; the token does not";
 }
 
 /// The lease an event speaks for. A token alone repeats after a failover that lost a claim, hence the owner.
@@ -330,6 +330,8 @@ fn apply(job: &mut Record, event: &Event<'_>, kind: Kind, now: Wall) {
         Event::WaitFailed(id) => job.reason = Some(Reason::Wait(*id)),
         Event::Reschedule(start) => job.run_at = start.at(now),
         Event::Revive(start) => {
+            // What counts from the enqueue would be over at once: the expiry, the time for retries.
+            job.enqueued_at = now;
             job.run_at = start.at(now);
             job.reason = None;
             job.ended_at = None;

@@ -175,6 +175,20 @@ fn an_abandoned_job_waits_for_its_lease_and_is_no_crash() {
 }
 
 #[test]
+fn a_revival_is_a_new_start_for_whatever_counts_from_the_enqueue() {
+    let mut job = job();
+    Arc::make_mut(&mut job.spec).expiry = Some(Duration::from_secs(1));
+    assert_eq!(
+        step(&mut job, &Event::Expire, Wall(1_000)),
+        Ok(Kind::Expire)
+    );
+    let revive = Event::Revive(Start::After(Duration::from_millis(100)));
+    assert_eq!(step(&mut job, &revive, Wall(60_000)), Ok(Kind::Revive));
+    assert_eq!((job.enqueued_at, job.run_at), (Wall(60_000), Wall(60_100)));
+    assert_eq!(job.expires_at(), Some(Wall(61_000)));
+}
+
+#[test]
 fn a_cancel_overrides_a_retry_but_not_a_success() {
     for (outcome, kind) in [
         (

@@ -126,7 +126,7 @@ impl JobCx {
         self.0.token
     }
 
-    /// When the store accepted it, on the store's clock.
+    /// When the store accepted it, or when it was last revived, on the store's clock.
     #[must_use]
     pub fn enqueued_at(&self) -> Wall {
         self.0.enqueued_at
