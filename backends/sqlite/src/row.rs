@@ -185,7 +185,7 @@ impl Reader<'_, '_> {
     /// The specification, or one made from the columns.
     fn spec(&mut self, id: Id) -> Spec {
         if let Ok(ValueRef::Blob(bytes)) = self.row.get_ref(31)
-            && let Ok(spec) = serde_json::from_slice::<Spec>(bytes)
+            && let Ok(spec) = Spec::unpack(bytes)
             && spec.id == id
             && self.is(3, Some(&spec.queue))
             && self.is(5, Some(&spec.kind))

@@ -35,7 +35,7 @@ CREATE TABLE job (
     reason      TEXT,                        -- JSON
     errors      TEXT,                        -- JSON
     waits       BLOB,                        -- what it still waits for, one id after the other
-    spec        BLOB    NOT NULL,            -- JSON
+    spec        BLOB    NOT NULL,            -- packed: see `packed.rs` of the engine's jobs
     payload     BLOB,                        -- NULL: in `body`
     progress    BLOB,
     result      BLOB

@@ -39,6 +39,8 @@ pub(crate) struct Tx<'c> {
     roomy: BTreeSet<(Name, Name)>,
     /// Claims in the window, of a queue or a group of it, as far as somebody asked.
     taken: BTreeMap<(Name, Option<Name>), u64>,
+    /// Where specifications are packed, one after the other.
+    packed: Vec<u8>,
 }
 
 impl<'c> Tx<'c> {
@@ -52,6 +54,7 @@ impl<'c> Tx<'c> {
             ends: Vec::new(),
             roomy: BTreeSet::new(),
             taken: BTreeMap::new(),
+            packed: Vec::new(),
         }
     }
 

@@ -125,6 +125,8 @@ impl Tx<'_> {
         if large {
             bits |= links::BODY;
         }
+        self.packed.clear();
+        spec.pack(&mut self.packed);
         let added = statement.execute(params![
             row::id(spec.id),
             row::state(job.state),
@@ -139,7 +141,7 @@ impl Tx<'_> {
             row::keep(spec.keep.succeeded),
             job.expires_at().map(|time| time.0),
             row::ids(&job.waits),
-            row::json(spec)?.as_bytes(),
+            &*self.packed,
             (!large).then_some(&*job.payload),
         ])?;
         if added == 0 {

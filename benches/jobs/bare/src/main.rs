@@ -35,8 +35,8 @@ const TALLY: &str = "INSERT INTO tally (queue, state, n) VALUES (?1, ?2, ?3) \
 
 const CLAIMER: &str = "INSERT OR REPLACE INTO claimer (owner, seq, at) VALUES (?1, ?2, ?3)";
 
-/// As long as ours is for such a job.
-const SPEC: &str = r#"{"id":"01a206e9-bf43-760a-b68f-a9c9df4efd72","queue":"default","kind":"work","band":0,"retry":{"b":{"poly":{"base":15000,"power":4}},"j":{"proportional":10},"cap":86400000,"n":20,"until":null},"strikes":3,"wait_failed":"cancel","keep":{"succeeded":86400000,"failed":2592000000}}"#;
+/// A packed one, as long as ours is for such a job.
+const SPEC: &[u8] = b"\x01\x01\xa2\x06\xe9\xbf\x43\x76\x0a\xb6\x8f\xa9\xc9\xdf\x4e\xfd\x72\x00\x00\x03\x07default\x04work\x00";
 
 const NOW: i64 = 1_795_412_311_880;
 const OWNER: [u8; 16] = [7; 16];
@@ -108,7 +108,7 @@ fn enqueue(db: &Connection, from: usize, batch: usize) -> rusqlite::Result<()> {
             86_400_000,
             None::<i64>,
             None::<&[u8]>,
-            SPEC.as_bytes(),
+            SPEC,
             payload.as_bytes(),
         ])?;
     }
