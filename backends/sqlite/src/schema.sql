@@ -54,6 +54,12 @@ CREATE TABLE body (
     n INTEGER PRIMARY KEY, payload BLOB NOT NULL
 );
 
+-- Deleted jobs whose ids an enqueue must still find.
+CREATE TABLE deleted (
+    id BLOB PRIMARY KEY, digest INTEGER NOT NULL, until INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX deleted_until ON deleted (until);
+
 -- Jobs per queue and state.
 CREATE TABLE tally (
     queue TEXT NOT NULL, state INTEGER NOT NULL, n INTEGER NOT NULL,

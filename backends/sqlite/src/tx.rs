@@ -33,6 +33,8 @@ pub(crate) struct Tx<'c> {
     tally: BTreeMap<Name, [i64; State::ALL.len()]>,
     /// Whether there are limits; `None` until somebody asks.
     limited: Option<bool>,
+    /// Whether ids of deleted jobs are kept; `None` until somebody asks.
+    deleted: Option<bool>,
     /// Jobs that have ended and whose waiters have not been told.
     ends: Vec<(Id, State)>,
     /// Groups that may have room for a parked job.
@@ -51,6 +53,7 @@ impl<'c> Tx<'c> {
             hints: Hints::default(),
             tally: BTreeMap::new(),
             limited: None,
+            deleted: None,
             ends: Vec::new(),
             roomy: BTreeSet::new(),
             taken: BTreeMap::new(),

@@ -154,6 +154,13 @@ impl Record {
             .map(|expiry| super::later(self.enqueued_at, expiry))
     }
 
+    /// Until when an enqueue finds its id, even if the record is deleted: a repeat after a lost reply must not
+    /// insert it again. `None` before its end.
+    #[must_use]
+    pub fn known_until(&self) -> Option<Wall> {
+        Some(super::later(self.ended_at?, super::Keep::LEAST))
+    }
+
     /// When a store may forget it; `None` before its end.
     #[must_use]
     pub fn forget_at(&self) -> Option<Wall> {
