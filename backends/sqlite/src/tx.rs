@@ -104,6 +104,13 @@ impl<'c> Tx<'c> {
             .optional()
     }
 
+    /// The row `n`, which is there.
+    fn load_row(&self, n: i64) -> rusqlite::Result<Stored> {
+        self.db
+            .prepare_cached(concat!("SELECT ", columns!(), " FROM job WHERE n = ?1"))?
+            .query_row([n], row::read)
+    }
+
     /// Applies `event` to a row that was loaded, and everything that follows from it.
     fn apply(
         &mut self,

@@ -14,10 +14,8 @@ const INSERT: &str = "INSERT INTO job (id, state, queue, band, kind, grp, run_at
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) \
     ON CONFLICT (id) DO NOTHING";
 
-const HEADS: &str = "SELECT n, id, state, queue, band, kind, grp, run_at, parked, links, token, owner, seq, \
-    lease_until, lease, attempt, failures, crashes, strikes, snoozes, returns, delay, settled, flags, digest, \
-    enqueued_at, started_at, ended_at, reason, errors, waits, spec, \
-    ifnull(payload, (SELECT body.payload FROM body WHERE body.n = job.n)), progress, result \
+const HEADS: &str = "SELECT n, id, kind, grp, run_at, links, token, flags, waits, digest, enqueued_at, spec, \
+    ifnull(payload, (SELECT body.payload FROM body WHERE body.n = job.n)) \
     FROM job WHERE state = 1 AND parked = 0 AND queue = ?1 AND band = ?2 AND run_at <= ?3 \
     ORDER BY run_at, id LIMIT ?4";
 
@@ -124,8 +122,8 @@ fn claim(db: &Connection, seq: i64, most: usize) -> rusqlite::Result<Vec<[u8; 16
     let mut rows = heads.query(params!["default", 0, NOW, most as i64])?;
     let mut jobs = Vec::new();
     while let Some(row) = rows.next()? {
-        let spec = row.get_ref(31)?.as_blob()?.to_vec();
-        let payload = row.get_ref(32)?.as_blob()?.to_vec();
+        let spec = row.get_ref(11)?.as_blob()?.to_vec();
+        let payload = row.get_ref(12)?.as_blob()?.to_vec();
         std::hint::black_box((spec, payload));
         jobs.push((row.get::<_, i64>(0)?, row.get::<_, [u8; 16]>(1)?));
     }

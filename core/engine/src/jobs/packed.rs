@@ -117,6 +117,16 @@ impl Spec {
     /// [`Unreadable`] if another version packed it or anything in it is damaged, as far as that can be
     /// seen: names, retry policy, band, strikes and caps are checked, trailing bytes are refused.
     pub fn unpack(packed: &[u8]) -> Result<Self, Unreadable> {
+        Self::unpack_beside(packed, None)
+    }
+
+    /// As [`unpack`](Self::unpack); a queue and a kind that are those of `other` are shared with it. Jobs
+    /// read together are mostly of one kind, and making the two names is most of the work.
+    ///
+    /// # Errors
+    ///
+    /// As [`unpack`](Self::unpack).
+    pub fn unpack_beside(packed: &[u8], other: Option<&Self>) -> Result<Self, Unreadable> {
         let mut from = Reader::new(packed);
         match from.byte()? {
             VERSION => {}
@@ -128,8 +138,8 @@ impl Spec {
         let strikes = from.byte_in(1..=u8::MAX)?;
         let mut spec = Self {
             id,
-            queue: from.name()?,
-            kind: from.name()?,
+            queue: from.name_like(other.map(|other| &other.queue))?,
+            kind: from.name_like(other.map(|other| &other.kind))?,
             band,
             retry: retry::unpack(&mut from)?,
             strikes,

@@ -125,6 +125,18 @@ impl<'a> Reader<'a> {
         Name::new(text).map_err(|_| Unreadable::Damaged(at))
     }
 
+    /// A name; shared with `other` if they are the same.
+    pub(super) fn name_like(&mut self, other: Option<&Name>) -> Result<Name, Unreadable> {
+        if let Some(name) = other
+            && let Some(rest) = self.rest.strip_prefix(&[name.len() as u8])
+            && let Some(rest) = rest.strip_prefix(name.as_bytes())
+        {
+            self.rest = rest;
+            return Ok(name.clone());
+        }
+        self.name()
+    }
+
     /// Nothing may follow.
     pub(super) fn end(&self) -> Result<(), Unreadable> {
         if self.rest.is_empty() {
