@@ -21,6 +21,7 @@ mod redis;
 pub use cluster::RedisCluster;
 pub use pgbouncer::PgBouncer;
 pub use postgres::PostgresServer;
+pub(crate) use process::free_port;
 pub use redis::{Persistence, RedisServer};
 
 /// The PostgreSQL of this process's tests.

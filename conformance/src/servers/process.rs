@@ -397,7 +397,7 @@ fn ended(child: &mut Child, time: Duration) -> Option<ExitStatus> {
 
 /// A port of the loopback that nobody listens on. Below those that outgoing connections are given, so that
 /// none of these takes the port of a killed server before it is back.
-pub(super) fn free_port() -> Result<u16, String> {
+pub(crate) fn free_port() -> Result<u16, String> {
     for _ in 0..1000 {
         let port = 16_384 + (random() % 16_000) as u16;
         if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
