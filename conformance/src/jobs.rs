@@ -20,6 +20,7 @@ mod level;
 pub mod mutant;
 mod paging;
 mod suite;
+mod victim;
 mod wait;
 mod worker;
 
@@ -199,6 +200,7 @@ macro_rules! __job_cases {
             durable Durable a_claim_can_be_repeated_after_a_restart,
             durable Durable ids_are_known_after_a_restart,
             durable Durable pauses_and_what_is_declared_survive_a_restart,
+            durable Durable what_was_acknowledged_survives_a_kill,
             stress Stress clients_at_once_never_share_a_lease,
             stress Stress random_calls_at_once_lose_nothing,
             linear Stress replies_are_those_of_one_call_after_the_other,
@@ -218,6 +220,7 @@ macro_rules! __job_tests {
                 let levels = &[$($crate::jobs::Level::$level),+];
                 let results = option_env!("CARGO_TARGET_TMPDIR");
                 $crate::jobs::Suite::new(stringify!($name), results, $harness, levels)
+                    .at(module_path!())
             }
 
             $(
