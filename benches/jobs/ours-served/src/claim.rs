@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use bench_served::{Queue as _, Work, percentile, print};
 use bytes::Bytes;
+use tideway::jobs::JobStore as _;
 use tideway_engine::jobs::call::{ClaimReq, Lane, Settle, Settled};
 use tideway_engine::jobs::{Fence, Kind, Name, Outcome, Owner};
 

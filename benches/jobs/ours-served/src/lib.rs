@@ -105,6 +105,24 @@ impl Queue for InStore {
     }
 }
 
+fn producer(store: impl JobStore, rt: Tokio) -> Jobs {
+    Jobs::new(
+        DynJobStore::new(store),
+        Clock::new(tideway_driver::tasks(rt)),
+        &Seed::from_u64(1),
+        MaxPayload::default(),
+    )
+}
+
+/// Enqueues one job in `store`, for those who want to see what it looks like there.
+///
+/// # Panics
+/// If it cannot.
+pub async fn enqueue_one(store: impl JobStore) {
+    let enqueued = producer(store, Tokio::current()).enqueue(Ours(Work::new(0, 0)));
+    enqueued.await.expect("enqueued");
+}
+
 /// The program: `open` opens the store at the URL of the command line; `deleted` tells whether it forgets jobs
 /// that succeeded.
 ///
@@ -120,15 +138,9 @@ where
         let net = Net::of(rt.clone());
         let (enqueues, works) = (Arc::new(Calls::default()), Arc::new(Calls::default()));
         let counted = Counted::new(open(net.clone()).await, enqueues.clone());
-        let clock = Clock::new(tideway_driver::tasks(rt));
         let queue = InStore {
             args: args.clone(),
-            jobs: Jobs::new(
-                DynJobStore::new(counted),
-                clock,
-                &Seed::from_u64(1),
-                MaxPayload::default(),
-            ),
+            jobs: producer(counted, rt),
             store: DynJobStore::new(Counted::new(open(net).await, works.clone())),
             enqueues,
             works,

@@ -61,7 +61,14 @@ impl Run {
     /// If there is no such job.
     pub fn ran(&self, work: &Work) -> bool {
         std::hint::black_box(work);
-        let number = work.number;
+        self.ran_number(work.number)
+    }
+
+    /// As [`Run::ran`], of that number.
+    ///
+    /// # Panics
+    /// If there is no such job.
+    pub fn ran_number(&self, number: usize) -> bool {
         if self.runs[number].fetch_add(1, Relaxed) > 0 {
             return self.left.load(Relaxed) == 0;
         }

@@ -93,7 +93,7 @@ fn number(info: &str, key: &str) -> Option<u64> {
 fn processes(pid: u32) -> Duration {
     let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
     let children = children.unwrap_or_default();
-    let live = children.split_whitespace().filter_map(|child| ticks(child));
+    let live = children.split_whitespace().filter_map(ticks);
     let (own, ended) = ticks(&pid.to_string()).expect("the server runs");
     let ticks = own + ended + live.map(|(own, ended)| own + ended).sum::<u64>();
     // SAFETY: the call reads a constant of the system.

@@ -59,12 +59,11 @@ fn apart(store: Store) -> &'static str {
 
 fn one(options: &Options, results: &Results) {
     let batch = "jobs in batches, per second";
-    let jobs = |runs: &Runs| number(run::jobs(options, runs.peer) as f64);
     table(
         results,
         Which::Batch,
         batch,
-        Some(("jobs", &jobs)),
+        Some(options),
         &[
             ("enqueue", "enqueue_per_s"),
             ("execute", "execute_per_s"),
@@ -155,12 +154,12 @@ fn one(options: &Options, results: &Results) {
     }
 }
 
-/// A row per program that ran `which`; columns that none has are left out.
+/// A row per program that ran `which`, with how many jobs it had if `jobs`; columns that none has are left out.
 fn table(
     results: &Results,
     which: Which,
     title: &str,
-    first: Option<(&str, &dyn Fn(&Runs) -> String)>,
+    jobs: Option<&Options>,
     columns: &[(&str, &str)],
 ) {
     let rows = results.runs.iter();
@@ -171,16 +170,16 @@ fn table(
         return;
     }
     print!("### {title}\n\n| queue |");
-    let heads = first.iter().map(|(head, _)| *head);
+    let heads = jobs.iter().map(|_| "jobs");
     for head in heads.chain(columns.iter().map(|(head, _)| *head)) {
         print!(" {head} |");
     }
-    let count = columns.len() + usize::from(first.is_some());
+    let count = columns.len() + usize::from(jobs.is_some());
     println!("\n|---|{}", "---:|".repeat(count));
     for runs in rows {
         print!("| {} |", runs.peer.label());
-        if let Some((_, cell)) = first {
-            print!(" {} |", cell(runs));
+        if let Some(options) = jobs {
+            print!(" {} |", number(run::jobs(options, runs.peer) as f64));
         }
         for (_, key) in &columns {
             print!(" {} |", cell(&runs.numbers(key)));
