@@ -7,6 +7,7 @@ mod control;
 mod cron;
 mod enqueue;
 mod expired;
+mod fronts;
 mod limits;
 mod pages;
 mod prune;
