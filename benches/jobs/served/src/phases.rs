@@ -132,6 +132,7 @@ async fn pickup(args: &Args, queue: impl Queue) -> Vec<(String, f64)> {
     });
     tokio::time::sleep(SETTLE).await;
     let mut made = Vec::with_capacity(args.jobs);
+    let mut pushes = Vec::with_capacity(args.jobs);
     let mut due = tokio::time::Instant::now();
     for number in 0..args.jobs {
         // Uneven, so that no poll interval falls in step with it.
@@ -142,8 +143,15 @@ async fn pickup(args: &Args, queue: impl Queue) -> Vec<(String, f64)> {
         tokio::time::sleep_until(due).await;
         let now = run.now();
         made.push(now);
-        queue.push_one(Work::new(number, now)).await;
-        run.accepted(number);
+        // One that takes longer than the gap does not hold up the next.
+        let queue = queue.clone();
+        pushes.push(tokio::spawn(async move {
+            queue.push_one(Work::new(number, now)).await;
+            run.accepted(number);
+        }));
+    }
+    for push in pushes {
+        push.await.expect("each is enqueued");
     }
     worker.await.expect("the worker ends");
     let (mut made, mut accepted) = run.waits(&made);

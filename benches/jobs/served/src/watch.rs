@@ -72,8 +72,11 @@ pub fn rates(phase: &str, jobs: usize, lap: &Lap) -> Vec<(String, f64)> {
         ("bytes", lap.bytes as f64 / jobs),
         ("commands", lap.commands as f64 / jobs),
     ]
+    .into_iter()
+    // Of a server that counts none.
+    .filter(|(key, value)| *key != "commands" || *value > 0.0)
     .map(|(key, value)| (format!("{phase}_{key}"), value))
-    .into()
+    .collect()
 }
 
 /// Prints the line of results.
