@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::super::call::{Beat, Settle};
 use super::super::step::{Fence, Outcome};
 use super::super::{Id, NewJob, Owner, Record, Spec};
+use super::Run;
 use crate::map::Map;
 use crate::time::{Mono, Wall};
 
@@ -18,6 +19,7 @@ use crate::time::{Mono, Wall};
 pub(super) struct Held {
     pub(super) spec: Arc<Spec>,
     pub(super) fence: Fence,
+    pub(super) run: Run,
     pub(super) failures: u32,
     pub(super) crashes: u32,
     pub(super) returns: u32,
@@ -65,13 +67,14 @@ pub(super) enum Why {
 }
 
 impl Held {
-    pub(super) fn new(job: &Record, owner: Owner, deadline: Mono) -> Self {
+    pub(super) fn new(job: &Record, run: Run, owner: Owner, deadline: Mono) -> Self {
         Self {
             spec: job.spec.clone(),
             fence: Fence {
                 token: job.token,
                 owner,
             },
+            run,
             failures: job.failures,
             crashes: job.crashes,
             returns: job.returns,
