@@ -12,7 +12,7 @@ use crate::Outcome;
 use crate::build::root;
 
 /// No run takes longer; `timeout` kills it.
-const LONGEST: &str = "300";
+const LONGEST: &str = "600";
 /// Jobs a caller enqueues one by one.
 const SINGLES: &str = "2000";
 /// The smaller backlog.
