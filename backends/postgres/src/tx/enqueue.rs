@@ -1,0 +1,124 @@
+//! Jobs come in. Checked in this order: the id, what it waits for, the unique key.
+
+use std::collections::BTreeSet;
+
+use tideway_engine::jobs::call::Enqueued;
+use tideway_engine::jobs::{Conflict, Event, Id, Name, NewJob, Record, State};
+
+use super::{Call, Tx};
+use crate::error::Failed;
+use crate::row::{Stored, links};
+
+/// Inserts jobs, in order; one outcome each.
+pub(crate) struct Enqueue<'a>(pub(crate) &'a [NewJob]);
+
+impl Call for Enqueue<'_> {
+    type Out = Vec<Enqueued>;
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Vec<Enqueued>, Failed> {
+        tx.prepare(self.0, &[]).await?;
+        tx.enqueue(self.0).await
+    }
+}
+
+impl Tx<'_> {
+    /// Locks and reads, in this order, what an [`enqueue`](Self::enqueue) of `jobs` looks at, and the rows of `ids`.
+    pub(super) async fn prepare(&mut self, jobs: &[NewJob], ids: &[Id]) -> Result<(), Failed> {
+        let specs = || jobs.iter().map(|job| &*job.spec);
+        let keys: BTreeSet<(Name, Name)> = specs()
+            .filter_map(|spec| Some((spec.queue.clone(), spec.unique.as_ref()?.key.clone())))
+            .collect();
+        let supersedes =
+            |unique: &tideway_engine::jobs::Unique| unique.conflict != Conflict::Keep;
+        if specs().any(|spec| spec.unique.as_ref().is_some_and(supersedes)) {
+            self.lock_limits(None).await?;
+        }
+        self.lock_keys(&keys).await?;
+        let all = specs().flat_map(|spec| spec.waits.iter().copied().chain([spec.id]));
+        let all: Vec<Id> = all.chain(ids.iter().copied()).collect();
+        if keys.is_empty() {
+            self.load_all(all).await
+        } else {
+            self.load_holders(&keys, &all).await
+        }
+    }
+
+    pub(super) async fn enqueue(&mut self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Failed> {
+        let mut out = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            out.push(self.insert(job).await?);
+        }
+        Ok(out)
+    }
+
+    async fn insert(&mut self, new: &NewJob) -> Result<Enqueued, Failed> {
+        let spec = &*new.spec;
+        if let Some(known) = self.load(spec.id).await? {
+            return Ok(if known.job.digest == new.digest() {
+                Enqueued::Duplicate
+            } else {
+                Enqueued::IdConflict
+            });
+        }
+        let waits = self.waits(spec).await?;
+        if let Some(id) = waits.unknown {
+            return Ok(Enqueued::UnknownWait(id));
+        }
+        let mut out = Enqueued::Inserted;
+        let mut payload = None;
+        if let Some(unique) = &spec.unique
+            && let Some(holder) = self.holder(&spec.queue, &unique.key).await?
+        {
+            let held = self.load(holder).await?;
+            let held = held.filter(|held| held.job.state == State::Pending);
+            let Some(mut held) = held.filter(|_| unique.conflict != Conflict::Keep) else {
+                return Ok(Enqueued::UniqueHit(holder));
+            };
+            if unique.conflict == Conflict::Reschedule {
+                payload = Some(held.job.payload.clone());
+            }
+            let _ = self.apply(&mut held, &Event::Supersede(spec.id)).await?;
+            out = Enqueued::Superseded(holder);
+        }
+        // Once more: what it waits for may have ended with the holder.
+        let waits = self.waits(spec).await?;
+        let mut job = Record::accepted(new, waits.left, self.now);
+        // The digest stays that of the job as given, so that a repeat of it is known again.
+        if let Some(payload) = payload {
+            job.payload = payload;
+        }
+        let mut stored = self.add(job);
+        if let Some(unique) = &spec.unique {
+            self.take(&stored.job, unique);
+        }
+        self.start_waiting(&stored.job).await?;
+        if let Some(failed) = waits.failed {
+            let _ = self.apply(&mut stored, &Event::WaitFailed(failed)).await?;
+        }
+        Ok(out)
+    }
+
+    /// Notes a new row.
+    fn add(&mut self, job: Record) -> Stored {
+        let mut bits = 0;
+        if job.spec.unique.is_some() {
+            bits |= links::UNIQUE;
+        }
+        if job.spec.group.is_some() {
+            bits |= links::GROUP;
+        }
+        self.count(&job.spec.queue, job.state, 1);
+        if job.state == State::Pending {
+            self.hints.queue(&job.spec.queue);
+        }
+        let stored = Stored {
+            job,
+            parked: false,
+            links: bits,
+            damaged: false,
+        };
+        self.fresh.insert(stored.job.id());
+        self.rows.insert(stored.job.id(), Some(stored.clone()));
+        stored
+    }
+}
