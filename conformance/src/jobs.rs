@@ -152,6 +152,7 @@ macro_rules! __job_cases {
             control Control a_reschedule_moves_pending_jobs_only,
             control Control a_revived_job_starts_anew,
             control Control only_ended_jobs_can_be_deleted,
+            control Control the_id_of_a_deleted_job_is_known_for_a_minute,
             control Control stats_count_every_state,
             pausing Control no_claim_takes_from_a_paused_queue,
             pausing Control a_pause_holds_for_a_queue_without_jobs,

@@ -2,7 +2,9 @@
 //!
 //! - [`jobs`]: the guarantees of a store of jobs; [`job_store_suite!`] runs them on yours.
 //! - [`laws`]: the laws of a sans-IO machine, for a machine of ours or of yours.
+//! - [`proxy`]: a TCP proxy as bad as a network, to test what a backend makes of that.
 //! - [`retry`]: a retry policy's promises; [`strategies`] draws valid ones for property tests.
+//! - [`servers`]: real PostgreSQL and Redis servers for tests of backends.
 //! - [`suite`]: the guarantees of a server on an async runtime; [`adapter_suite!`] runs them on yours.
 //!
 //! Nothing here knows a runtime by name: the suites talk to a server through sockets, and to a runtime
@@ -10,7 +12,9 @@
 
 pub mod jobs;
 pub mod laws;
+pub mod proxy;
 pub mod retry;
+pub mod servers;
 pub mod strategies;
 pub mod suite;
 

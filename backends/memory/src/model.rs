@@ -5,6 +5,7 @@ mod audit;
 mod claim;
 mod control;
 mod cron;
+mod deleted;
 mod enqueue;
 mod hints;
 mod index;
@@ -24,6 +25,7 @@ use tideway_engine::Wall;
 use tideway_engine::jobs::cron::Cell;
 use tideway_engine::jobs::{Event, Id, Kind, Name, Record, Refused, State, step};
 
+use deleted::Deleted;
 pub(crate) use hints::Hints;
 use index::Index;
 use owners::Owners;
@@ -39,6 +41,7 @@ use unique::Holds;
 /// | What | Grows with | Is forgotten |
 /// |---|---|---|
 /// | records | jobs | when pruned or deleted |
+/// | ids of deleted jobs | deletions of jobs that ended in the last minute | at their time, by the next deletion or prune |
 /// | unique holds | jobs; those by time outlive their job | at their time, by the next enqueue or prune |
 /// | newest claim of an owner | processes | a day after its last claim |
 /// | claims that a rate counts | at most 65 536 entries per queue or group | after the window |
@@ -48,6 +51,7 @@ pub struct Model {
     records: BTreeMap<Id, Box<Record>>,
     index: Index,
     holds: Holds,
+    deleted: Deleted,
     owners: Owners,
     cells: BTreeMap<Name, Cell>,
     /// The clock at the last claim, to notice that it went back.
@@ -66,6 +70,7 @@ impl PartialEq for Model {
         self.records == other.records
             && self.index == other.index
             && self.holds == other.holds
+            && self.deleted == other.deleted
             && self.owners == other.owners
             && self.cells == other.cells
             && self.last == other.last

@@ -24,6 +24,15 @@ macro_rules! columns {
 }
 pub(crate) use columns;
 
+/// What a claim selects of the due jobs, in the order [`read_unclaimed`] expects.
+macro_rules! unclaimed_columns {
+    () => {
+        "n, id, kind, grp, run_at, links, token, flags, waits, digest, enqueued_at, spec, \
+         ifnull(payload, (SELECT body.payload FROM body WHERE body.n = job.n))"
+    };
+}
+pub(crate) use unclaimed_columns;
+
 /// Bits of `job.links`.
 pub(crate) mod links {
     /// It has, or had, a unique key.
@@ -98,6 +107,63 @@ pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<Stored> {
         damaged: from.damaged,
         job,
     })
+}
+
+/// Reads the columns of [`unclaimed_columns`] of a pending job of `queue`. `None` if it was claimed before, or if
+/// anything is odd: then the row is to be read in full. `other` is a job that was read before it.
+pub(crate) fn read_unclaimed(
+    row: &Row<'_>,
+    queue: &Name,
+    other: Option<&Record>,
+) -> rusqlite::Result<Option<Stored>> {
+    let (Ok(ValueRef::Blob(id)), Ok(ValueRef::Blob(spec)), Ok(ValueRef::Blob(payload))) =
+        (row.get_ref(1), row.get_ref(11), row.get_ref(12))
+    else {
+        return Ok(None);
+    };
+    let int = |at| match row.get_ref(at) {
+        Ok(ValueRef::Integer(number)) => Some(number),
+        _ => None,
+    };
+    let (Some(run_at), Some(links), Some(0), Some(0), Some(digest), Some(enqueued_at)) =
+        (int(4), int(5), int(6), int(7), int(9), int(10))
+    else {
+        return Ok(None);
+    };
+    let Ok(spec) = Spec::unpack_beside(spec, other.map(|other| &*other.spec)) else {
+        return Ok(None);
+    };
+    let agrees = spec.queue == *queue
+        && *id == self::id(spec.id)
+        && is(row, 2, Some(&spec.kind))
+        && is(row, 3, spec.group.as_ref())
+        && is(row, 8, None);
+    Ok(if agrees {
+        Some(Stored {
+            n: row.get(0)?,
+            job: Record::unclaimed(
+                Arc::new(spec),
+                Bytes::copy_from_slice(payload),
+                digest as u64,
+                Wall(run_at),
+                Wall(enqueued_at),
+            ),
+            parked: false,
+            links,
+            damaged: false,
+        })
+    } else {
+        None
+    })
+}
+
+/// Whether a column holds this text, or nothing.
+fn is(row: &Row<'_>, at: usize, name: Option<&Name>) -> bool {
+    match row.get_ref(at) {
+        Ok(ValueRef::Text(text)) => name.is_some_and(|name| name.as_bytes() == text),
+        Ok(ValueRef::Null) => name.is_none(),
+        _ => false,
+    }
 }
 
 struct Reader<'a, 'r> {
@@ -185,11 +251,11 @@ impl Reader<'_, '_> {
     /// The specification, or one made from the columns.
     fn spec(&mut self, id: Id) -> Spec {
         if let Ok(ValueRef::Blob(bytes)) = self.row.get_ref(31)
-            && let Ok(spec) = serde_json::from_slice::<Spec>(bytes)
+            && let Ok(spec) = Spec::unpack(bytes)
             && spec.id == id
-            && self.is(3, Some(&spec.queue))
-            && self.is(5, Some(&spec.kind))
-            && self.is(6, spec.group.as_ref())
+            && is(self.row, 3, Some(&spec.queue))
+            && is(self.row, 5, Some(&spec.kind))
+            && is(self.row, 6, spec.group.as_ref())
         {
             return spec;
         }
@@ -211,12 +277,6 @@ impl Reader<'_, '_> {
             keep: Keep::default(),
             headers: Vec::new(),
         }
-    }
-
-    fn is(&self, at: usize, name: Option<&Name>) -> bool {
-        let text = self.row.get_ref(at).ok();
-        let text = text.and_then(|value| value.as_str_or_null().ok());
-        text == Some(name.map(|name| &**name))
     }
 
     fn name(&self, at: usize) -> Option<Name> {

@@ -35,7 +35,7 @@ CREATE TABLE job (
     reason      TEXT,                        -- JSON
     errors      TEXT,                        -- JSON
     waits       BLOB,                        -- what it still waits for, one id after the other
-    spec        BLOB    NOT NULL,            -- JSON
+    spec        BLOB    NOT NULL,            -- packed: see `packed.rs` of the engine's jobs
     payload     BLOB,                        -- NULL: in `body`
     progress    BLOB,
     result      BLOB
@@ -53,6 +53,12 @@ CREATE INDEX job_expiry ON job (expires_at, id) WHERE state < 2 AND expires_at I
 CREATE TABLE body (
     n INTEGER PRIMARY KEY, payload BLOB NOT NULL
 );
+
+-- Deleted jobs whose ids an enqueue must still find.
+CREATE TABLE deleted (
+    id BLOB PRIMARY KEY, digest INTEGER NOT NULL, until INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX deleted_until ON deleted (until);
 
 -- Jobs per queue and state.
 CREATE TABLE tally (

@@ -33,12 +33,16 @@ pub(crate) struct Tx<'c> {
     tally: BTreeMap<Name, [i64; State::ALL.len()]>,
     /// Whether there are limits; `None` until somebody asks.
     limited: Option<bool>,
+    /// Whether ids of deleted jobs are kept; `None` until somebody asks.
+    deleted: Option<bool>,
     /// Jobs that have ended and whose waiters have not been told.
     ends: Vec<(Id, State)>,
     /// Groups that may have room for a parked job.
     roomy: BTreeSet<(Name, Name)>,
     /// Claims in the window, of a queue or a group of it, as far as somebody asked.
     taken: BTreeMap<(Name, Option<Name>), u64>,
+    /// Where specifications are packed, one after the other.
+    packed: Vec<u8>,
 }
 
 impl<'c> Tx<'c> {
@@ -49,9 +53,11 @@ impl<'c> Tx<'c> {
             hints: Hints::default(),
             tally: BTreeMap::new(),
             limited: None,
+            deleted: None,
             ends: Vec::new(),
             roomy: BTreeSet::new(),
             taken: BTreeMap::new(),
+            packed: Vec::new(),
         }
     }
 
@@ -96,6 +102,13 @@ impl<'c> Tx<'c> {
             .prepare_cached(concat!("SELECT ", columns!(), " FROM job WHERE id = ?1"))?
             .query_row([row::id(id)], row::read)
             .optional()
+    }
+
+    /// The row `n`, which is there.
+    fn load_row(&self, n: i64) -> rusqlite::Result<Stored> {
+        self.db
+            .prepare_cached(concat!("SELECT ", columns!(), " FROM job WHERE n = ?1"))?
+            .query_row([n], row::read)
     }
 
     /// Applies `event` to a row that was loaded, and everything that follows from it.

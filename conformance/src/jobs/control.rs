@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use tideway_engine::jobs::call::{Control, Left, Select, Settled};
-use tideway_engine::jobs::{Id, Kind, Reason, Record, Start, State};
+use bytes::Bytes;
+use tideway_engine::jobs::call::{Control, Enqueued, Left, Select, Settled};
+use tideway_engine::jobs::{Id, Keep, Kind, Reason, Record, Start, State};
 
 use super::Cx;
 use super::cx::sure;
@@ -227,6 +228,45 @@ pub async fn only_ended_jobs_can_be_deleted(cx: &Cx) {
         Some(Left::NotFound),
         "it was deleted a moment ago",
     );
+}
+
+/// The reply to an enqueue is lost, the job ends and somebody deletes it, the enqueue is repeated: it must not
+/// run again.
+pub async fn the_id_of_a_deleted_job_is_known_for_a_minute(cx: &Cx) {
+    const WHY: &str = "an id is known for a minute after the end, deleted or not";
+    let worker = cx.worker();
+    let new = job("mail").build();
+    let mut other = new.clone();
+    other.payload = Bytes::from_static(b"another");
+    let id = cx.add(new.clone()).await;
+    worker.settle(&worker.take("mail").await, succeed()).await;
+    same(cx.ask(id, Control::Delete).await, None, "it has ended");
+    if let Some(clock) = cx.clock() {
+        clock.advance(Keep::LEAST - Duration::from_millis(1));
+        cx.prune(100).await;
+    }
+    let both = [new.clone(), other];
+    let known = [Enqueued::Duplicate, Enqueued::IdConflict];
+    same(cx.enqueue(&both).await, known.into(), WHY);
+    same(cx.find(id).await, None, "nobody sees it any more");
+    same(
+        cx.ask(id, Control::Delete).await,
+        Some(Left::NotFound),
+        "there is nothing left to delete",
+    );
+    same(worker.claim("mail", 9).await.len(), 0, "it has run");
+    let dead = cx.add(job("maps").build()).await;
+    worker.settle(&worker.take("maps").await, die()).await;
+    if let Some(clock) = cx.clock() {
+        clock.advance(Keep::LEAST);
+        cx.ask(dead, Control::Delete).await;
+        cx.prune(100).await;
+        same(
+            cx.put(&new).await,
+            Enqueued::Inserted,
+            "ids of deleted jobs are not kept for ever",
+        );
+    }
 }
 
 /// What a person looks at first.

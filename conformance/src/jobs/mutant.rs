@@ -150,6 +150,8 @@ mutants! {
     CancelIgnored => a_cancel_ends_what_does_not_run,
     /// Pending jobs can be deleted.
     DeletesPending => only_ended_jobs_can_be_deleted,
+    /// The id of a job is forgotten with its record.
+    IdForgottenAtDelete => the_id_of_a_deleted_job_is_known_for_a_minute,
     /// A revived job expires as it was enqueued.
     ExpiryOutlivesRevival => a_revived_job_that_had_expired_runs,
     /// One running job more than allowed.

@@ -27,6 +27,8 @@ pub(crate) struct Oracle {
     spent: BTreeMap<Id, u32>,
     /// The newest claim of each owner.
     newest: BTreeMap<Owner, u64>,
+    /// Deleted jobs, and until when their ids are known.
+    deleted: BTreeMap<Id, Wall>,
     paused: BTreeSet<Name>,
     /// Of queues, and of each of their groups.
     limits: BTreeMap<(Name, bool), Limit>,
@@ -221,6 +223,13 @@ impl Oracle {
         }
     }
 
+    /// Whether the id is that of a job deleted so shortly after its end that it must be known.
+    fn knows(&self, id: Id) -> bool {
+        self.deleted
+            .get(&id)
+            .is_some_and(|until| *until > self.last)
+    }
+
     /// Remembers what is not in the records.
     fn note(&mut self, ask: &Ask, answer: &Answer, flaws: &mut Vec<String>) {
         match (ask, answer) {
@@ -228,7 +237,8 @@ impl Oracle {
                 for (new, outcome) in jobs.iter().zip(outcomes) {
                     let there = self.records.contains_key(&new.spec.id);
                     let (well, count) = match outcome {
-                        Enqueued::Inserted | Enqueued::Duplicate => (there, None),
+                        Enqueued::Duplicate => (there || self.knows(new.spec.id), None),
+                        Enqueued::Inserted => (there, None),
                         Enqueued::Superseded(_) => (there, Some(&mut self.tally.superseded)),
                         Enqueued::UniqueHit(_) => (!there, Some(&mut self.tally.hits)),
                         _ => (!there, None),

@@ -229,9 +229,6 @@ impl Producer {
             Select::Ids(chosen.collect())
         };
         let (rng, hub) = (&mut self.rng, &self.hub);
-        // Nobody remembers a deleted id: an enqueue that arrives twice would bring it back.
-        let again = [Fault::LostReply, Fault::Duplicate, Fault::Delay];
-        let deletes = !hub.plan().any(&again);
         match rng.below(8) {
             0..3 => Control::Cancel(some(rng, hub, &|state| !state.ended())),
             3 => Control::Pause(queue),
@@ -245,8 +242,7 @@ impl Producer {
                 let bad = |state| matches!(state, State::Dead | State::Cancelled);
                 Control::Revive(some(rng, hub, &bad), Start::Now)
             }
-            _ if deletes => Control::Delete(some(rng, hub, &State::ended)),
-            _ => Control::Cancel(some(rng, hub, &|state| state == State::Running)),
+            _ => Control::Delete(some(rng, hub, &State::ended)),
         }
     }
 }

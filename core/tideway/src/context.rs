@@ -7,6 +7,8 @@ use std::any::{Any, TypeId, type_name};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::jobs::Jobs;
+
 /// Values that handlers and stages share, one per type.
 #[derive(Clone, Default)]
 pub struct Context {
@@ -53,16 +55,19 @@ impl Needs {
         self.0.push((TypeId::of::<T>(), type_name::<T>()));
     }
 
-    /// The names of those that `context` lacks.
-    pub(crate) fn missing(&self, context: &Context) -> Vec<&'static str> {
-        let mut names: Vec<_> = self
-            .0
-            .iter()
-            .filter(|(id, _)| !context.has(*id))
-            .map(|(_, name)| *name)
-            .collect();
-        names.sort_unstable();
-        names.dedup();
-        names
+    /// What `context` lacks of them, each as the end of a sentence about who needs it.
+    pub(crate) fn missing(&self, context: &Context) -> Vec<String> {
+        let lacks = self.0.iter().filter(|(id, _)| !context.has(*id));
+        let mut missing: Vec<_> = lacks.map(|(id, name)| (*name, *id)).collect();
+        missing.sort_unstable();
+        missing.dedup();
+        let say = |(name, id)| match id {
+            // Nobody could provide one.
+            id if id == TypeId::of::<Jobs>() => {
+                "needs `Jobs`; give the app a job store with `store`".to_owned()
+            }
+            _ => format!("needs a `{name}`; give the app one with `provide`"),
+        };
+        missing.into_iter().map(say).collect()
     }
 }

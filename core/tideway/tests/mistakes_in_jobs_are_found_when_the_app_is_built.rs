@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tideway::jobs::cron::Schedule;
+use tideway::jobs::call::Caps;
+use tideway::jobs::cron::{Overlap, Schedule};
 use tideway::jobs::{Cron, Job, JobCx, JobResult, Jobs, Retry};
 use tideway::testing::TestApp;
 use tideway::testing::jobs::Recorder;
@@ -52,6 +53,14 @@ job!(
     "needy",
     fn needs(needs: &mut Needs) {
         needs.service::<Mailer>();
+    }
+);
+
+job!(
+    Chained,
+    "chained",
+    fn needs(needs: &mut Needs) {
+        needs.service::<Jobs>();
     }
 );
 
@@ -134,8 +143,45 @@ fn no_store_or_two_or_handlers_that_want_one() {
         error(with_store().store(Recorder::default())),
         "`store` was given twice; keep one"
     );
+    const WANTS: &str = "needs `Jobs`; give the app a job store with `store`";
     let text = error(App::bare().route("/", get(|_: Jobs| "")));
-    assert!(text.starts_with("GET / needs a `tideway::jobs"), "{text}");
+    assert_eq!(text, format!("GET / {WANTS}"));
+    let text = error(App::bare().fallback(|_: Jobs| ""));
+    assert_eq!(text, format!("the `fallback` {WANTS}"));
+    let both = errors(App::bare().job::<Chained>());
+    assert_eq!(both[1..], [format!("the job `chained` {WANTS}")]);
+    assert!(errors(with_store().job::<Chained>()).is_empty());
+}
+
+#[test]
+fn entries_of_the_crontab_that_the_store_would_not_keep() {
+    let errors = |caps, overlap| {
+        let store = Recorder::default();
+        store.set_caps(caps);
+        let daily = Cron::new("nightly", Schedule::parse("@daily"), Good).overlap(overlap);
+        errors(App::bare().store(store).job::<Good>().cron(daily))
+    };
+    let plain = Caps::default();
+    let cron = Caps {
+        cron: true,
+        ..plain
+    };
+    let unique = Caps {
+        unique: true,
+        ..cron
+    };
+    let text = errors(plain, Overlap::Allow).concat();
+    assert_eq!(
+        text,
+        "the cron entry `nightly`: the job store declares `cron: false` in its `caps`; leave the entry out, or use a store that keeps cron entries"
+    );
+    assert!(errors(cron, Overlap::Allow).is_empty());
+    let text = errors(cron, Overlap::Skip).concat();
+    assert!(
+        text.starts_with("the cron entry `nightly`: its `overlap` needs a unique key, and the job store declares `unique: false`"),
+        "{text}"
+    );
+    assert!(errors(unique, Overlap::Skip).is_empty());
 }
 
 #[test]

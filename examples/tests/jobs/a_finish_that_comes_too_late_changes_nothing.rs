@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::site::{RUNTIMES, Site, measuring, until};
+use crate::site::{RUNTIMES, Site, Store, measuring, on_every_store, until};
 
-#[test]
-fn the_worker_that_was_frozen_is_fenced() {
+on_every_store!(the_worker_that_was_frozen_is_fenced);
+
+fn the_worker_that_was_frozen_is_fenced(store: Store) {
     let _quiet = measuring();
     let late: Vec<bool> = thread::scope(|scope| {
         let twice = RUNTIMES.iter().chain(&RUNTIMES);
         let frozen: Vec<_> = twice
-            .map(|runtime| scope.spawn(|| frozen(runtime)))
+            .map(|runtime| scope.spawn(|| frozen(store, runtime)))
             .collect();
         let joined = frozen
             .into_iter()
@@ -29,8 +30,8 @@ fn the_worker_that_was_frozen_is_fenced() {
 }
 
 /// Whether the frozen handler finished, too late; else it was dropped before it could.
-fn frozen(runtime: &str) -> bool {
-    let site = Site::new();
+fn frozen(store: Store, runtime: &str) -> bool {
+    let site = Site::new(store);
     // Long enough that the second one still runs when the first one wakes.
     site.enqueue(&["--kind", "sleep", "--ms", "5000"]);
     let mut first = site.work("first", runtime, &["--lease", "2"]);

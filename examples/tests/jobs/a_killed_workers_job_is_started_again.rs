@@ -2,13 +2,14 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::site::{RUNTIMES, Site, measuring, until};
+use crate::site::{RUNTIMES, Site, Store, measuring, on_every_store, until};
 
-#[test]
-fn within_two_leases_as_a_second_attempt_after_one_crash() {
+on_every_store!(within_two_leases_as_a_second_attempt_after_one_crash);
+
+fn within_two_leases_as_a_second_attempt_after_one_crash(store: Store) {
     let _quiet = measuring();
     for runtime in RUNTIMES {
-        let site = Site::new();
+        let site = Site::new(store);
         site.enqueue(&["--kind", "sleep", "--ms", "300"]);
         let mut first = site.work("first", runtime, &["--lease", "2"]);
         until("it starts", || first.starts() == 1);

@@ -2,12 +2,13 @@
 
 use serde_json::json;
 
-use crate::site::{Site, loading};
+use crate::site::{Site, Store, loading, on_every_store};
 
-#[test]
-fn it_is_dead_after_at_most_five_deaths_of_the_process() {
+on_every_store!(it_is_dead_after_at_most_five_deaths_of_the_process);
+
+fn it_is_dead_after_at_most_five_deaths_of_the_process(store: Store) {
     let _alone = loading();
-    let site = Site::new();
+    let site = Site::new(store);
     let before = site.enqueue(&["--kind", "ok:1000", "--ms", "5"]);
     let poison = site.enqueue(&["--kind", "abort"]);
     let after = site.enqueue(&["--kind", "ok:1000", "--ms", "5"]);

@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use crate::site::{RUNTIMES, Site, Worker, measuring, until};
+use crate::site::{RUNTIMES, Site, Store, Worker, measuring, on_every_store, until};
+
+on_every_store!(
+    fifty_jobs_of_a_second_are_done_in_a_second_and_a_half,
+    fifty_jobs_of_a_minute_are_given_back_in_three_seconds_and_a_fifth
+);
 
 fn fifty(site: &Site, runtime: &str, ms: &str, args: &[&str]) -> Worker {
     site.enqueue(&["--kind", "sleep", "--ms", ms, "--count", "50"]);
@@ -12,11 +17,10 @@ fn fifty(site: &Site, runtime: &str, ms: &str, args: &[&str]) -> Worker {
     worker
 }
 
-#[test]
-fn fifty_jobs_of_a_second_are_done_in_a_second_and_a_half() {
+fn fifty_jobs_of_a_second_are_done_in_a_second_and_a_half(store: Store) {
     let _quiet = measuring();
     for runtime in RUNTIMES {
-        let site = Site::new();
+        let site = Site::new(store);
         let mut worker = fifty(&site, runtime, "1000", &[]);
         let took = worker.stop();
         assert_eq!(site.stats(), [0, 0, 50, 0, 0], "{runtime}");
@@ -25,11 +29,10 @@ fn fifty_jobs_of_a_second_are_done_in_a_second_and_a_half() {
     }
 }
 
-#[test]
-fn fifty_jobs_of_a_minute_are_given_back_in_three_seconds_and_a_fifth() {
+fn fifty_jobs_of_a_minute_are_given_back_in_three_seconds_and_a_fifth(store: Store) {
     let _quiet = measuring();
     for runtime in RUNTIMES {
-        let site = Site::new();
+        let site = Site::new(store);
         let mut worker = fifty(&site, runtime, "60000", &["--soft", "1", "--hard", "3"]);
         let took = worker.stop();
         assert!(took <= Duration::from_millis(3_200), "{runtime}: {took:?}");

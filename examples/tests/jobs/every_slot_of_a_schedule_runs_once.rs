@@ -10,16 +10,17 @@ use tideway::jobs::cron::job_id;
 use tideway_engine::{Rng, Seed};
 
 use crate::journal::starts;
-use crate::site::{RUNTIMES, Site, Worker, full, loading};
+use crate::site::{RUNTIMES, Site, Store, Worker, full, loading, on_every_store};
 
-#[test]
-fn however_many_workers_there_are_and_die() {
+on_every_store!(however_many_workers_there_are_and_die);
+
+fn however_many_workers_there_are_and_die(store: Store) {
     let _alone = loading();
     let (workers, seconds) = if full() { (20, 60) } else { (5, 10) };
     let seed = u64::from(std::process::id());
     println!("seed {seed}");
     let mut rng = Rng::new(&Seed::from_u64(seed));
-    let site = Site::new();
+    let site = Site::new(store);
     let mut started = 0;
     let mut hire = || {
         started += 1;

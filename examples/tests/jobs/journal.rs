@@ -23,10 +23,12 @@ impl Line {
     }
 }
 
-/// All lines of a journal; none if it was not begun.
+/// All lines of a journal; none if it was not begun. A line that crosses a page of the file may be seen before
+/// its end is there.
 pub(crate) fn read(path: &Path) -> Vec<Line> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
-    let lines = text
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    let lines = whole
         .lines()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line:?}")));
     lines.collect()

@@ -6,15 +6,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use tideway_engine::{Rng, Seed};
 
 use crate::journal::{Life, starts};
-use crate::site::{RUNTIMES, Site, Worker, full, loading, until};
+use crate::site::{RUNTIMES, Site, Store, Worker, full, loading, on_every_store, until};
+
+on_every_store!(none_is_stuck_and_only_what_was_held_starts_again);
 
 const WORKERS: usize = 4;
 
 /// The shortest line of the journal, in bytes.
 const LINE: u64 = 121;
 
-#[test]
-fn none_is_stuck_and_only_what_was_held_starts_again() {
+fn none_is_stuck_and_only_what_was_held_starts_again(store: Store) {
     let _alone = loading();
     let (jobs, kills) = if full() { (20_000, 100) } else { (2_000, 10) };
     let seed = std::env::var("TIDEWAY_SEED")
@@ -24,7 +25,7 @@ fn none_is_stuck_and_only_what_was_held_starts_again() {
     println!("TIDEWAY_SEED={seed}");
     let mut rng = Rng::new(&Seed::from_u64(seed));
 
-    let site = Site::new();
+    let site = Site::new(store);
     let count = jobs.to_string();
     let ids = site.enqueue(&["--kind", "sleep", "--ms", "20", "--count", &count]);
     let mut started = 0;

@@ -1,4 +1,4 @@
-//! Background jobs as processes on one SQLite file: killed, frozen, stopped and poisoned, and judged from outside
+//! Background jobs as processes on one store: killed, frozen, stopped and poisoned, and judged from outside
 //! by their journals and the store.
 //!
 //! Sizes are those of an ordinary test run; with `TIDEWAY_TORTURE=1` they are the full ones

@@ -45,15 +45,42 @@ pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// A store in a directory of its own.
+/// What a test is run on, once on each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Store {
+    Sqlite,
+}
+
+/// One `#[test]` per store for each of these functions, which take a [`Store`].
+macro_rules! on_every_store {
+    ($($test:ident),+ $(,)?) => {
+        $(
+            mod $test {
+                #[test]
+                fn on_sqlite() {
+                    super::$test(crate::site::Store::Sqlite);
+                }
+            }
+        )+
+    };
+}
+
+pub(crate) use on_every_store;
+
+/// A store of its own, and a directory for what its workers write.
 pub(crate) struct Site {
     dir: TempDir,
+    place: Vec<String>,
 }
 
 impl Site {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(store: Store) -> Self {
+        let place = match store {
+            Store::Sqlite => vec!["--store".to_owned(), "sqlite:jobs.db".to_owned()],
+        };
         Self {
             dir: tempfile::tempdir().expect("a temporary directory"),
+            place,
         }
     }
 
@@ -67,7 +94,7 @@ impl Site {
         command
             .current_dir(self.dir.path())
             .stdin(Stdio::null())
-            .args(["--store", "sqlite:jobs.db"]);
+            .args(&self.place);
         command
     }
 

@@ -4,7 +4,7 @@ use std::os::unix::fs::FileExt as _;
 
 use serde_json::json;
 
-use crate::site::Site;
+use crate::site::{Site, Store};
 
 #[track_caller]
 fn refused(site: &Site, args: &[&str], code: i32, says: &str) {
@@ -17,7 +17,7 @@ fn refused(site: &Site, args: &[&str], code: i32, says: &str) {
 
 #[test]
 fn a_mistake_in_the_arguments_is_2_and_says_what_to_write() {
-    let site = Site::new();
+    let site = Site::new(Store::Sqlite);
     for (args, says) in [
         (
             &["enqueue", "--kind", "nap"][..],
@@ -53,7 +53,7 @@ fn a_mistake_in_the_arguments_is_2_and_says_what_to_write() {
 
 #[test]
 fn a_store_that_cannot_be_used_is_1_and_says_why() {
-    let site = Site::new();
+    let site = Site::new(Store::Sqlite);
     refused(
         &site,
         &["stats"],
@@ -94,7 +94,7 @@ fn a_store_that_cannot_be_used_is_1_and_says_why() {
 
 #[test]
 fn every_kind_ends_as_it_says_and_the_dead_run_again() {
-    let site = Site::new();
+    let site = Site::new(Store::Sqlite);
     let ids = site.enqueue(&[
         "--kind", "ok:3", "--kind", "fail:2", "--kind", "panic", "--count", "1",
     ]);
@@ -123,7 +123,7 @@ fn every_kind_ends_as_it_says_and_the_dead_run_again() {
 
 #[test]
 fn a_pause_keeps_jobs_until_they_are_resumed() {
-    let site = Site::new();
+    let site = Site::new(Store::Sqlite);
     assert_eq!(site.enqueue(&["--unique", "k", "--count", "2"]).len(), 2);
     assert_eq!(site.stats(), [1, 0, 0, 0, 0]);
     assert_eq!(

@@ -33,6 +33,14 @@ impl Model {
         self.compare(&fresh, &mut flaws);
         self.check_holds(&mut flaws);
         self.check_owners(&mut flaws);
+        let known = self.deleted.known.iter();
+        let until = known.map(|(id, (_, until))| (*until, *id)).collect();
+        sets(
+            "the ids of deleted jobs",
+            &self.deleted.until,
+            &until,
+            &mut flaws,
+        );
         flaws.truncate(FLAWS);
         AuditReport {
             checked: self.records.len() as u64,

@@ -21,7 +21,7 @@ impl Model {
             Control::Revive(select, start) => {
                 self.each(select, |model, id| model.revive(id, *start, now))
             }
-            Control::Delete(select) => self.each(select, Self::delete),
+            Control::Delete(select) => self.each(select, |model, id| model.delete(id, now)),
             Control::Pause(queue) => self.pause(queue, true),
             Control::Resume(queue) => self.pause(queue, false),
             Control::Limit(scope, limit) => self.limit(scope, *limit),
@@ -80,10 +80,13 @@ impl Model {
         self.event(id, &Event::Revive(start), now)
     }
 
-    fn delete(&mut self, id: Id) -> Result<(), Left> {
+    fn delete(&mut self, id: Id, now: Wall) -> Result<(), Left> {
         let state = self.state(id)?;
         if !state.ended() {
             return Err(Left::State(state));
+        }
+        if let Some(job) = self.records.get(&id) {
+            self.deleted.keep(job, now);
         }
         self.forget(id);
         Ok(())

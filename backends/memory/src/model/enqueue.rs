@@ -15,8 +15,9 @@ impl Model {
 
     pub(super) fn insert(&mut self, new: &NewJob, now: Wall) -> Enqueued {
         let spec = &*new.spec;
-        if let Some(known) = self.records.get(&spec.id) {
-            return if known.digest == new.digest() {
+        let known = self.records.get(&spec.id).map(|known| known.digest);
+        if let Some(digest) = known.or_else(|| self.deleted.digest(spec.id, now)) {
+            return if digest == new.digest() {
                 Enqueued::Duplicate
             } else {
                 Enqueued::IdConflict

@@ -1,4 +1,5 @@
-//! What time ends: jobs that were not started in time, records of ended jobs, holds, idle groups.
+//! What time ends: jobs that were not started in time, records of ended jobs, ids of deleted
+//! ones, holds, idle groups.
 
 use tideway_engine::Wall;
 use tideway_engine::jobs::{Event, Id, Name};
@@ -11,6 +12,7 @@ impl Model {
     pub fn prune(&mut self, limit: u32, now: Wall) -> u64 {
         self.hints.clear();
         self.holds.free_all(now);
+        self.deleted.forget_all(now);
         let mut left = limit;
         while left > 0
             && let Some((_, id)) = self.index.expiries.first().filter(|(time, _)| *time <= now)

@@ -92,9 +92,10 @@ fn a_hold_by_time_ends_at_its_time_whatever_became_of_the_job() {
 #[test]
 fn a_hold_by_time_is_no_flaw_when_the_id_of_its_job_comes_again_as_another() {
     let mut world = World::new();
-    world.enqueue(&[keep(1, Hold::For(ms(100)))]);
+    world.enqueue(&[keep(1, Hold::For(ms(70_000)))]);
     world.cancel(1);
     world.control(Control::Delete(Select::Ids(vec![id(1)])));
+    world.now += 60_000;
     // The world audits at its end.
     assert_eq!(world.enqueue(&[plain(1)]), [Enqueued::Inserted]);
 }

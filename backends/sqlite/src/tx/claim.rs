@@ -8,7 +8,7 @@ use tideway_engine::jobs::{Event, Kind, Name, Reason, Record, State, step};
 
 use super::Tx;
 use super::limits::Gate;
-use crate::row::{self, Stored, columns, links};
+use crate::row::{self, Stored, columns, links, unclaimed_columns};
 
 /// A claim ends or parks at most this many jobs; then it returns and says that more is due.
 const ASIDE: usize = 1000;
@@ -200,15 +200,19 @@ impl Tx<'_> {
     ) -> rusqlite::Result<(Vec<Stored>, bool)> {
         let mut find = self.db.prepare_cached(concat!(
             "SELECT ",
-            columns!(),
+            unclaimed_columns!(),
             " FROM job WHERE state = 1 AND parked = 0 AND queue = ?1 AND band = ?2 AND run_at <= ?3 \
              ORDER BY run_at, id LIMIT ?4"
         ))?;
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let mut rows = find.query(params![&*lane.queue, lane.band, self.now.0, most])?;
-        let mut heads = Vec::new();
+        let mut heads: Vec<Stored> = Vec::new();
         while let Some(row) = rows.next()? {
-            let stored = row::read(row)?;
+            let other = heads.last().map(|stored| &stored.job);
+            let stored = match row::read_unclaimed(row, &lane.queue, other)? {
+                Some(stored) => stored,
+                None => self.load_row(row.get(0)?)?,
+            };
             if stored.damaged || self.expired_by_now(&stored.job) {
                 heads.push(stored);
                 break;

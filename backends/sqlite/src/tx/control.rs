@@ -2,10 +2,10 @@
 
 use rusqlite::params;
 use tideway_engine::jobs::call::{Control, ControlOut, Left, Select};
-use tideway_engine::jobs::{Event, Name, Start, State};
+use tideway_engine::jobs::{Event, Name, Record, Start, State};
 
 use super::Tx;
-use crate::row::Stored;
+use crate::row::{self, Stored};
 
 impl Tx<'_> {
     /// Does what is asked.
@@ -112,8 +112,22 @@ impl Tx<'_> {
         if !stored.job.state.ended() {
             return Ok(Err(Left::State(stored.job.state)));
         }
+        self.remember(&stored.job)?;
         self.forget(stored.n, &stored.job.spec.queue, stored.job.state)?;
         Ok(Ok(()))
+    }
+
+    /// Keeps the id of a job that ended a short time ago: its enqueue may be repeated.
+    fn remember(&mut self, job: &Record) -> rusqlite::Result<()> {
+        if let Some(until) = job.known_until().filter(|until| *until > self.now) {
+            self.db
+                .prepare_cached(
+                    "INSERT OR REPLACE INTO deleted (id, digest, until) VALUES (?1, ?2, ?3)",
+                )?
+                .execute(params![row::id(job.id()), job.digest as i64, until.0])?;
+            self.deleted = Some(true);
+        }
+        Ok(())
     }
 
     /// Removes the row of an ended job.

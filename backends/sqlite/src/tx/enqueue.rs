@@ -31,6 +31,11 @@ impl Tx<'_> {
         statement: &mut CachedStatement<'_>,
     ) -> rusqlite::Result<Enqueued> {
         let spec = &*new.spec;
+        if self.keeps_deleted()?
+            && let Some(known) = self.deleted(new)?
+        {
+            return Ok(known);
+        }
         if spec.waits.is_empty() && spec.unique.is_none() {
             let job = Record::accepted(new, Vec::new(), self.now);
             return if self.add(&job, statement)?.is_some() {
@@ -98,13 +103,30 @@ impl Tx<'_> {
             .prepare_cached("SELECT digest FROM job WHERE id = ?1")?
             .query_row([row::id(new.spec.id)], |row| row.get(0))
             .optional()?;
-        Ok(digest.map(|digest| {
-            if digest as u64 == new.digest() {
-                Enqueued::Duplicate
-            } else {
-                Enqueued::IdConflict
-            }
-        }))
+        Ok(digest.map(|digest| compare(new, digest)))
+    }
+
+    /// Whether an id may be known though there is no record: seldom, so that an enqueue need not look for its own.
+    fn keeps_deleted(&mut self) -> rusqlite::Result<bool> {
+        if let Some(known) = self.deleted {
+            return Ok(known);
+        }
+        let any = self
+            .db
+            .prepare_cached("SELECT 1 FROM deleted LIMIT 1")?
+            .exists([])?;
+        self.deleted = Some(any);
+        Ok(any)
+    }
+
+    /// Whether the job's id is that of a deleted one, and whose it was.
+    fn deleted(&self, new: &NewJob) -> rusqlite::Result<Option<Enqueued>> {
+        let digest: Option<i64> = self
+            .db
+            .prepare_cached("SELECT digest FROM deleted WHERE id = ?1 AND until > ?2")?
+            .query_row(params![row::id(new.spec.id), self.now.0], |row| row.get(0))
+            .optional()?;
+        Ok(digest.map(|digest| compare(new, digest)))
     }
 
     /// Writes a new row; its row id and links, or `None` if there is one of this id.
@@ -125,6 +147,8 @@ impl Tx<'_> {
         if large {
             bits |= links::BODY;
         }
+        self.packed.clear();
+        spec.pack(&mut self.packed);
         let added = statement.execute(params![
             row::id(spec.id),
             row::state(job.state),
@@ -139,7 +163,7 @@ impl Tx<'_> {
             row::keep(spec.keep.succeeded),
             job.expires_at().map(|time| time.0),
             row::ids(&job.waits),
-            row::json(spec)?.as_bytes(),
+            &*self.packed,
             (!large).then_some(&*job.payload),
         ])?;
         if added == 0 {
@@ -156,5 +180,14 @@ impl Tx<'_> {
             self.hints.queue(&spec.queue);
         }
         Ok(Some((n, bits)))
+    }
+}
+
+/// Whether a job of a known id, of which this is the digest, is the same.
+fn compare(new: &NewJob, digest: i64) -> Enqueued {
+    if digest as u64 == new.digest() {
+        Enqueued::Duplicate
+    } else {
+        Enqueued::IdConflict
     }
 }

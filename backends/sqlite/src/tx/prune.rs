@@ -77,6 +77,12 @@ impl Tx<'_> {
                  WHERE until IS NOT NULL AND until <= ?1 ORDER BY until LIMIT ?2)",
             )?
             .execute(params![self.now.0, limit])?;
+        self.db
+            .prepare_cached(
+                "DELETE FROM deleted WHERE id IN \
+                 (SELECT id FROM deleted WHERE until <= ?1 ORDER BY until LIMIT ?2)",
+            )?
+            .execute(params![self.now.0, limit])?;
         self.tidy_rates(limit)
     }
 }

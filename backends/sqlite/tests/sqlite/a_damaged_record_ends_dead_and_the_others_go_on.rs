@@ -40,8 +40,13 @@ fn damaged(sql: &str) {
 }
 
 #[test]
-fn whose_specification_is_no_json() {
+fn whose_specification_is_none() {
     damaged("UPDATE job SET spec = x'00ff' WHERE id = x'00000000000000000000000000000002'");
+}
+
+#[test]
+fn whose_specification_another_release_packed() {
+    damaged("UPDATE job SET spec = x'02' || substr(spec, 2) WHERE n = 2");
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn a_directory_that_is_not_there() {
 #[test]
 fn a_damaged_page_fails_the_call_that_meets_it() {
     let world = World::new();
-    enqueue(&world.open(), &(1..400).map(plain).collect::<Vec<_>>());
+    enqueue(&world.open(), &(1..1000).map(plain).collect::<Vec<_>>());
     let mut bytes = fs::read(world.path()).unwrap();
     // Records and indexes, none of the schema.
     bytes[60 * 4096..].fill(0x5a);

@@ -34,6 +34,9 @@ impl<S: JobStore> MutantStore<S> {
             if self.is(Mutant::IdsNotStored) && *outcome == Enqueued::Duplicate && !known {
                 *outcome = Enqueued::Inserted;
             }
+            if self.notes().deleted.remove(&job.spec.id) {
+                *outcome = Enqueued::Inserted;
+            }
         }
         if self.is(Mutant::OutcomesReversed) {
             out.reverse();

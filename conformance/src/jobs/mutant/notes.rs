@@ -23,6 +23,8 @@ pub(super) struct Notes {
     pub(super) stale: BTreeMap<Id, Record>,
     /// Jobs that were enqueued since this store was opened.
     pub(super) seen: BTreeSet<Id>,
+    /// Jobs that were deleted.
+    pub(super) deleted: BTreeSet<Id>,
     /// Queues that were paused since.
     pub(super) paused: BTreeSet<Name>,
 }

@@ -127,6 +127,9 @@ impl<S: JobStore> MutantStore<S> {
             _ => {}
         }
         let mut out = self.inner.control(&control).await?;
+        if self.is(Mutant::IdForgottenAtDelete) && matches!(control, Control::Delete(_)) {
+            self.notes().deleted.extend(&out.done);
+        }
         if self.is(Mutant::ControlStopsEarly) {
             out.next = None;
         }

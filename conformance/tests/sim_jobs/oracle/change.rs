@@ -28,8 +28,20 @@ impl Oracle {
                 self.changed(model, ask, answer, before, after, now)?;
                 self.bounds(after)
             }
-            (Some(before), None) => removed(ask, before, now),
-            (None, Some(after)) => inserted(after, now),
+            (Some(before), None) => {
+                if matches!(ask, Ask::Control(_)) {
+                    let until = before.known_until();
+                    self.deleted.extend(until.map(|until| (before.id(), until)));
+                }
+                removed(ask, before, now)
+            }
+            (None, Some(after)) => {
+                check(
+                    !self.knows(after.id()),
+                    "inserted again after it was deleted",
+                )?;
+                inserted(after, now)
+            }
             (None, None) => Ok(()),
         }
     }

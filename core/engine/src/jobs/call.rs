@@ -240,7 +240,8 @@ pub enum Control {
     /// Runs dead or cancelled ones again as if they were enqueued now: counts, expiry and the time for retries
     /// start anew. One whose unique key is held now is left.
     Revive(Select, Start),
-    /// Forgets ended ones.
+    /// Forgets ended ones: no other call finds them. An enqueue does, until [`Record::known_until`]: the same job
+    /// again is still a [`Duplicate`](Enqueued::Duplicate), another of its id a conflict.
     Delete(Select),
     /// No claim begun after this returned takes from the queue.
     Pause(Name),

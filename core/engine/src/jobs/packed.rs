@@ -65,19 +65,15 @@ impl Spec {
     /// Appends the packed form to `out`. [`unpack`](Self::unpack) reads back any spec that
     /// [`NewJob::check`](super::NewJob::check) lets through, times cut to whole milliseconds.
     pub fn pack(&self, out: &mut Vec<u8>) {
-        let keep = [self.keep.succeeded, self.keep.failed].map(whole_millis);
-        let parts = [
-            (part::TIMEOUT, self.timeout.is_some()),
-            (part::EXPIRY, self.expiry.is_some()),
-            (part::UNIQUE, self.unique.is_some()),
-            (part::GROUP, self.group.is_some()),
-            (part::WAITS, !self.waits.is_empty()),
-            (part::WAITS_RUN, self.wait_failed == WaitFailed::Run),
-            (part::KEEP, self.keep != Keep::default()),
-            (part::HEADERS, !self.headers.is_empty()),
-        ];
-        let parts = parts.into_iter().filter(|(_, there)| *there);
-        let parts = parts.fold(0, |all, (part, _)| all | part);
+        let there = |there, part| if there { part } else { 0 };
+        let parts = there(self.timeout.is_some(), part::TIMEOUT)
+            | there(self.expiry.is_some(), part::EXPIRY)
+            | there(self.unique.is_some(), part::UNIQUE)
+            | there(self.group.is_some(), part::GROUP)
+            | there(!self.waits.is_empty(), part::WAITS)
+            | there(self.wait_failed == WaitFailed::Run, part::WAITS_RUN)
+            | there(self.keep != Keep::default(), part::KEEP)
+            | there(!self.headers.is_empty(), part::HEADERS);
         out.reserve(32 + self.queue.len() + self.kind.len());
         out.push(VERSION);
         out.extend_from_slice(&self.id.as_u128().to_be_bytes());
@@ -101,7 +97,8 @@ impl Spec {
             }
         }
         if parts & part::KEEP != 0 {
-            keep.into_iter().for_each(|time| bytes::number(out, time));
+            bytes::number(out, whole_millis(self.keep.succeeded));
+            bytes::number(out, whole_millis(self.keep.failed));
         }
         if !self.headers.is_empty() {
             bytes::number(out, self.headers.len() as u64);
@@ -120,6 +117,16 @@ impl Spec {
     /// [`Unreadable`] if another version packed it or anything in it is damaged, as far as that can be
     /// seen: names, retry policy, band, strikes and caps are checked, trailing bytes are refused.
     pub fn unpack(packed: &[u8]) -> Result<Self, Unreadable> {
+        Self::unpack_beside(packed, None)
+    }
+
+    /// As [`unpack`](Self::unpack); a queue and a kind that are those of `other` are shared with it. Jobs
+    /// read together are mostly of one kind, and making the two names is most of the work.
+    ///
+    /// # Errors
+    ///
+    /// As [`unpack`](Self::unpack).
+    pub fn unpack_beside(packed: &[u8], other: Option<&Self>) -> Result<Self, Unreadable> {
         let mut from = Reader::new(packed);
         match from.byte()? {
             VERSION => {}
@@ -127,37 +134,58 @@ impl Spec {
         }
         let id = from.id()?;
         let parts = from.byte()?;
-        let there = |part| parts & part != 0;
         let band = from.byte_in(0..=Self::BANDS - 1)?;
         let strikes = from.byte_in(1..=u8::MAX)?;
-        let spec = Self {
+        let mut spec = Self {
             id,
+            queue: from.name_like(other.map(|other| &other.queue))?,
+            kind: from.name_like(other.map(|other| &other.kind))?,
             band,
-            strikes,
-            queue: from.name()?,
-            kind: from.name()?,
             retry: retry::unpack(&mut from)?,
-            timeout: from.part(there(part::TIMEOUT), Reader::millis)?,
-            expiry: from.part(there(part::EXPIRY), Reader::millis)?,
-            unique: from.part(there(part::UNIQUE), unpack_unique)?,
-            group: from.part(there(part::GROUP), Reader::name)?,
-            waits: from
-                .part(there(part::WAITS), unpack_waits)?
-                .unwrap_or_default(),
-            wait_failed: if there(part::WAITS_RUN) {
-                WaitFailed::Run
-            } else {
-                WaitFailed::Cancel
-            },
-            keep: from
-                .part(there(part::KEEP), unpack_keep)?
-                .unwrap_or_default(),
-            headers: from
-                .part(there(part::HEADERS), unpack_headers)?
-                .unwrap_or_default(),
+            strikes,
+            timeout: None,
+            expiry: None,
+            unique: None,
+            group: None,
+            waits: Vec::new(),
+            wait_failed: WaitFailed::Cancel,
+            keep: Keep::default(),
+            headers: Vec::new(),
         };
+        if parts != 0 {
+            spec.unpack_parts(parts, &mut from)?;
+        }
         from.end()?;
         Ok(spec)
+    }
+
+    fn unpack_parts(&mut self, parts: u8, from: &mut Reader<'_>) -> Result<(), Unreadable> {
+        let there = |part| parts & part != 0;
+        if there(part::TIMEOUT) {
+            self.timeout = Some(from.millis()?);
+        }
+        if there(part::EXPIRY) {
+            self.expiry = Some(from.millis()?);
+        }
+        if there(part::UNIQUE) {
+            self.unique = Some(unpack_unique(from)?);
+        }
+        if there(part::GROUP) {
+            self.group = Some(from.name()?);
+        }
+        if there(part::WAITS) {
+            self.waits = unpack_waits(from)?;
+        }
+        if there(part::WAITS_RUN) {
+            self.wait_failed = WaitFailed::Run;
+        }
+        if there(part::KEEP) {
+            self.keep = unpack_keep(from)?;
+        }
+        if there(part::HEADERS) {
+            self.headers = unpack_headers(from)?;
+        }
+        Ok(())
     }
 }
 
@@ -182,18 +210,19 @@ fn pack_unique(unique: &Unique, out: &mut Vec<u8>) {
 
 fn unpack_unique(from: &mut Reader<'_>) -> Result<Unique, Unreadable> {
     let key = from.name()?;
+    let at = from.at();
     let tags = from.byte()?;
     let conflict = match tags >> 2 {
         0 => Conflict::Keep,
         1 => Conflict::Replace,
         2 => Conflict::Reschedule,
-        _ => return Err(from.bad_byte()),
+        _ => return Err(Unreadable::Damaged(at)),
     };
     let hold = match tags & 3 {
         0 => Hold::UntilStart,
         1 => Hold::UntilDone,
         2 => Hold::For(from.millis()?),
-        _ => return Err(from.bad_byte()),
+        _ => return Err(Unreadable::Damaged(at)),
     };
     Ok(Unique {
         key,

@@ -204,8 +204,18 @@ impl Pool {
         match input {
             Input::Tick => {}
             Input::Claimed(claimed) => self.claimed(claimed),
-            Input::Settled(settled) => self.settled(&settled),
-            Input::Beaten(beaten) => self.beaten(&beaten),
+            Input::Settled(settled) => {
+                let asked = self.settle.asked().map(Vec::len);
+                if self.complete(&Call::Settle, asked, settled.len()) {
+                    self.settled(&settled);
+                }
+            }
+            Input::Beaten(beaten) => {
+                let asked = self.beat.asked().map(Vec::len);
+                if self.complete(&Call::Beat, asked, beaten.len()) {
+                    self.beaten(&beaten);
+                }
+            }
             Input::Expired(page) => self.expired(page),
             Input::Cron(key, out) => self.cron_answer(&key, out),
             Input::Pruned(count) => {
@@ -554,6 +564,19 @@ impl Pool {
         }
         if let Some(beats) = self.beat.resend(now) {
             self.out.push_back(Output::Beat(beats, self.config.lease));
+        }
+    }
+
+    /// Whether an answer has one item for each that was asked. If not, nobody knows which lacks: it counts as
+    /// no answer, and the call is sent again.
+    fn complete(&mut self, call: &Call, asked: Option<usize>, answers: usize) -> bool {
+        match asked {
+            Some(asked) if asked != answers => {
+                let error = format!("the store is broken: {answers} answers to {asked} items");
+                self.failed(call, error);
+                false
+            }
+            _ => true,
         }
     }
 

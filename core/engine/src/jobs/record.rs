@@ -84,17 +84,31 @@ impl Record {
     /// The record of `new`, accepted at `now`; waiting if there is something left to wait for.
     #[must_use]
     pub fn accepted(new: &NewJob, waits: Vec<Id>, now: Wall) -> Self {
+        let (spec, payload) = (new.spec.clone(), new.payload.clone());
+        let mut job = Self::unclaimed(spec, payload, new.digest(), new.start.at(now), now);
+        if !waits.is_empty() {
+            job.state = State::Waiting;
+            job.waits = waits;
+        }
+        job
+    }
+
+    /// The record of a job that is pending and was never claimed: nothing else is known of it.
+    #[must_use]
+    pub const fn unclaimed(
+        spec: Arc<Spec>,
+        payload: Bytes,
+        digest: u64,
+        run_at: Wall,
+        enqueued_at: Wall,
+    ) -> Self {
         Self {
-            spec: new.spec.clone(),
-            payload: new.payload.clone(),
-            digest: new.digest(),
-            state: if waits.is_empty() {
-                State::Pending
-            } else {
-                State::Waiting
-            },
+            spec,
+            payload,
+            digest,
+            state: State::Pending,
             reason: None,
-            run_at: new.start.at(now),
+            run_at,
             attempt: 0,
             failures: 0,
             crashes: 0,
@@ -111,11 +125,11 @@ impl Record {
             cancel: false,
             abandoned: false,
             moved: false,
-            waits,
+            waits: Vec::new(),
             errors: Vec::new(),
             progress: Bytes::new(),
             result: Bytes::new(),
-            enqueued_at: now,
+            enqueued_at,
             started_at: None,
             ended_at: None,
         }
@@ -152,6 +166,13 @@ impl Record {
         self.spec
             .expiry
             .map(|expiry| super::later(self.enqueued_at, expiry))
+    }
+
+    /// Until when an enqueue finds its id, even if the record is deleted: a repeat after a lost reply must not
+    /// insert it again. `None` before its end.
+    #[must_use]
+    pub fn known_until(&self) -> Option<Wall> {
+        Some(super::later(self.ended_at?, super::Keep::LEAST))
     }
 
     /// When a store may forget it; `None` before its end.

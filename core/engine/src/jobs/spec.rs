@@ -69,7 +69,7 @@ pub enum WaitFailed {
 }
 
 /// How long an ended job's record is kept: at least 60 s whatever is asked, so that a repeated
-/// enqueue of its id finds it.
+/// enqueue of its id finds it; a deleted one leaves its id for that time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Keep {
     /// After success; default 24 h.

@@ -72,6 +72,7 @@ mod tests {
     fn the_need_is_declared() {
         let mut needs = Needs::default();
         <Option<State<u8>> as FromRequestParts>::needs(&mut needs);
-        assert_eq!(needs.missing(&Context::default()), ["u8"]);
+        let missing = needs.missing(&Context::default());
+        assert_eq!(missing, ["needs a `u8`; give the app one with `provide`"]);
     }
 }

@@ -175,7 +175,10 @@ mod tests {
         let handler = endpoint(|_: State<u8>, _: Option<State<u16>>, _: Json<()>| ());
         let mut needs = Needs::default();
         handler.needs(&mut needs);
-        assert_eq!(needs.missing(&Context::default()), ["u16", "u8"]);
+        let missing = needs.missing(&Context::default());
+        let wanted =
+            ["u16", "u8"].map(|name| format!("needs a `{name}`; give the app one with `provide`"));
+        assert_eq!(missing, wanted);
     }
 
     #[test]

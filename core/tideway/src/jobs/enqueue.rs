@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 use tideway_engine::Wall;
-use tideway_engine::jobs::call::Enqueued;
+use tideway_engine::jobs::call::{Caps, Enqueued};
 use tideway_engine::jobs::retry::RetryError;
 use tideway_engine::jobs::{Id, InvalidJob, Name, NameError, NewJob, Spec, Start, WaitFailed};
 
@@ -169,6 +169,7 @@ impl Enqueue {
             start: draft.start,
         };
         new.check(self.jobs.max_payload())?;
+        supported(&new.spec, &self.jobs.caps())?;
         Ok(new)
     }
 }
@@ -246,6 +247,17 @@ pub(super) fn payload<T: Job>(job: &T) -> Result<Bytes, EnqueueError> {
     }
 }
 
+/// Whether a store of these `caps` does what the job asks for.
+pub(super) fn supported(spec: &Spec, caps: &Caps) -> Result<(), EnqueueError> {
+    if spec.unique.is_some() && !caps.unique {
+        return Err(EnqueueError::NoUnique);
+    }
+    if !spec.waits.is_empty() && !caps.waits {
+        return Err(EnqueueError::NoWaits);
+    }
+    Ok(())
+}
+
 fn name(what: &'static str, text: &str) -> Result<Name, EnqueueError> {
     Name::new(text).map_err(named(what))
 }
@@ -304,6 +316,16 @@ pub enum EnqueueError {
     /// Its retry rule is none.
     #[error("the retry rule of a job: {0}")]
     Retry(#[from] Box<RetryError>),
+    /// It has a unique key, which its store would not look at.
+    #[error(
+        "the job has a unique key, and its store declares `unique: false` in its `caps`: enqueue it without one, or use a store that keeps unique keys"
+    )]
+    NoUnique,
+    /// It waits for others, which its store would not look at.
+    #[error(
+        "the job waits for others, and its store declares `waits: false` in its `caps`: enqueue it with `JobCx::then` from the job before it, or use a store that lets jobs wait"
+    )]
+    NoWaits,
     /// It does not serialise.
     #[error("the payload is no JSON: {0}")]
     Encode(Box<str>),

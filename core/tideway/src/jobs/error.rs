@@ -63,7 +63,8 @@ impl JobError {
         Self(Kind::Fatal(error.into()))
     }
 
-    /// It did not fail: it wants to run again after `delay`, and this attempt does not count.
+    /// It did not fail: it wants to run again after `delay`, and this attempt does not count. A delay under
+    /// [`End::SHORTEST_SNOOZE`], zero included, counts as that, so that no job spins.
     #[must_use]
     pub fn snooze(delay: Duration) -> Self {
         Self(Kind::Snooze(delay))

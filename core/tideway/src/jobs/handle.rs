@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use tideway_engine::jobs::call::{
-    Control, ControlOut, Cursor, Enqueued, Filter, Page, Select, Stats,
+    Caps, Control, ControlOut, Cursor, Enqueued, Filter, Page, Select, Stats,
 };
 use tideway_engine::jobs::{Id, Ids, Name, NewJob, Record};
 use tideway_engine::{Mono, Rng, Seed};
@@ -76,6 +76,7 @@ struct Shared {
     store: DynJobStore,
     clock: Clock,
     chance: Mutex<Chance>,
+    caps: Caps,
     max_payload: usize,
     max_batch: usize,
 }
@@ -102,6 +103,7 @@ impl Jobs {
                 chance: Mutex::new(Chance { ids, rng }),
                 max_payload: max.0.min(caps.max_payload),
                 max_batch: (caps.max_batch as usize).max(1),
+                caps,
             }),
             headers: Arc::new([]),
         }
@@ -267,6 +269,12 @@ impl Jobs {
     #[must_use]
     pub fn store(&self) -> &DynJobStore {
         &self.shared.store
+    }
+
+    /// What the store declared when this was made.
+    #[must_use]
+    pub fn caps(&self) -> Caps {
+        self.shared.caps
     }
 
     /// The largest payload, result or checkpoint, in bytes.

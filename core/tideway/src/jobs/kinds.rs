@@ -94,8 +94,8 @@ pub(super) trait Runner: Send + Sync {
     /// Decodes and runs it. Nothing happens until the future is polled.
     fn run(&self, cx: JobCx, payload: Bytes) -> BoxFuture<'static, JobResult>;
 
-    /// The names of the services it needs and `context` lacks.
-    fn missing(&self, context: &Context) -> Vec<&'static str>;
+    /// What it needs and `context` lacks, each as the end of a sentence.
+    fn missing(&self, context: &Context) -> Vec<String>;
 }
 
 pub(super) struct Kind<T>(PhantomData<fn() -> T>);
@@ -115,7 +115,7 @@ impl<T: Job> Runner for Kind<T> {
         })
     }
 
-    fn missing(&self, context: &Context) -> Vec<&'static str> {
+    fn missing(&self, context: &Context) -> Vec<String> {
         let mut needs = Needs::default();
         T::needs(&mut needs);
         needs.missing(context)

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Place;
 use std::sync::Arc;
 
-use tideway_engine::jobs::cron::job_id;
+use tideway_engine::jobs::call::Caps;
+use tideway_engine::jobs::cron::{Overlap, job_id};
 use tideway_engine::jobs::pool::CronJob;
 use tideway_engine::jobs::{Name, NewJob, Start};
 use tideway_engine::{Seed, Wall};
 
 use super::kinds::{Kind, Kinds, Runner};
-use super::{Cron, DynJobStore, EnqueueError, Job, Jobs, MaxPayload, enqueue};
+use super::{Cron, DynJobStore, EnqueueError, Job, JobStore, Jobs, MaxPayload, enqueue};
 use crate::Clock;
 use crate::context::Context;
 
@@ -90,6 +91,10 @@ impl Plan {
                 errors.push(format!("the cron entry `{key}`: {error}"));
             }
         }
+        if let Some(store) = &self.store {
+            let caps = store.caps();
+            errors.extend(self.cron.iter().filter_map(|cron| unsupported(cron, &caps)));
+        }
         let store = match (self.store, self.seed) {
             (Some(store), Some(seed)) => Some(Jobs::new(store, clock, &seed, max)),
             (Some(_), None) => {
@@ -111,14 +116,30 @@ impl Plan {
                     "the job `{name}` has no store to come from; give the app one with `store`"
                 ));
             }
-            errors.extend(runner.missing(context).into_iter().map(|missing| {
-                format!("the job `{name}` needs a `{missing}`; give the app one with `provide`")
-            }));
+            let missing = runner.missing(context).into_iter();
+            errors.extend(missing.map(|missing| format!("the job `{name}` {missing}")));
         }
         if let Some(jobs) = store {
             context.insert(Arc::new(Kinds::new(self.runners, self.cron, jobs)));
         }
     }
+}
+
+/// What the entry asks for and a store of these `caps` does not do.
+fn unsupported(cron: &CronJob, caps: &Caps) -> Option<String> {
+    let key = &cron.entry.key;
+    if !caps.cron {
+        return Some(format!(
+            "the cron entry `{key}`: the job store declares `cron: false` in its `caps`; leave the entry out, or use a store that keeps cron entries"
+        ));
+    }
+    if cron.entry.overlap != Overlap::Allow && !caps.unique {
+        return Some(format!(
+            "the cron entry `{key}`: its `overlap` needs a unique key, and the job store declares `unique: false` in its `caps`; allow overlaps, or use a store that keeps unique keys"
+        ));
+    }
+    let error = enqueue::supported(&cron.job.spec, caps).err()?;
+    Some(format!("the cron entry `{key}`: {error}"))
 }
 
 /// Whether a job of the kind could be enqueued, as far as its type alone can tell.

@@ -141,9 +141,8 @@ impl MethodRouter {
         for (method, handler) in handlers.chain(any) {
             let mut needs = Needs::default();
             handler.needs(&mut needs);
-            errors.extend(needs.missing(context).into_iter().map(|name| {
-                format!("{method} {pattern} needs a `{name}`; give the app one with `provide`")
-            }));
+            let missing = needs.missing(context).into_iter();
+            errors.extend(missing.map(|missing| format!("{method} {pattern} {missing}")));
         }
         errors
     }

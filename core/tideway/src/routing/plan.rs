@@ -95,9 +95,8 @@ impl Plan {
                 if let Some(endpoint) = endpoint {
                     endpoint.needs(&mut needs);
                 }
-                errors.extend(needs.missing(context).into_iter().map(|missing| {
-                    format!("the `{name}` needs a `{missing}`; give the app one with `provide`")
-                }));
+                let missing = needs.missing(context).into_iter();
+                errors.extend(missing.map(|missing| format!("the `{name}` {missing}")));
             }
         }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
+use tideway_engine::jobs::call::Caps;
 use tideway_engine::jobs::{Event, NewJob, Owner, Record, step};
 use tideway_engine::{Seed, Wall};
 
@@ -102,6 +103,12 @@ impl<T: Job> TestJob<T> {
     /// Puts this in place of the payload: what an older or newer version of the job may have enqueued.
     pub fn payload(mut self, payload: impl Into<Bytes>) -> Self {
         self.payload = Some(payload.into());
+        self
+    }
+
+    /// Runs it over a store that declares these; else over one that takes whatever a job asks for.
+    pub fn caps(self, caps: Caps) -> Self {
+        self.store.set_caps(caps);
         self
     }
 

@@ -36,27 +36,15 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// How many bytes were read.
+    pub(super) const fn at(&self) -> usize {
+        self.whole - self.rest.len()
+    }
+
     /// Something at the next byte cannot be.
+    #[cold]
     fn bad(&self) -> Unreadable {
-        Unreadable::Damaged(self.whole - self.rest.len())
-    }
-
-    /// The byte read last cannot be.
-    pub(super) fn bad_byte(&self) -> Unreadable {
-        Unreadable::Damaged((self.whole - self.rest.len()).saturating_sub(1))
-    }
-
-    /// The value that `read` reads, if the part is there.
-    pub(super) fn part<T>(
-        &mut self,
-        there: bool,
-        read: impl FnOnce(&mut Self) -> Result<T, Unreadable>,
-    ) -> Result<Option<T>, Unreadable> {
-        if there {
-            read(self).map(Some)
-        } else {
-            Ok(None)
-        }
+        Unreadable::Damaged(self.at())
     }
 
     pub(super) fn byte(&mut self) -> Result<u8, Unreadable> {
@@ -70,7 +58,7 @@ impl<'a> Reader<'a> {
         if range.contains(&byte) {
             Ok(byte)
         } else {
-            Err(self.bad_byte())
+            Err(Unreadable::Damaged(self.at() - 1))
         }
     }
 
@@ -82,32 +70,34 @@ impl<'a> Reader<'a> {
 
     /// A number; [`Unreadable`] where it begins if it does not fit 64 bits.
     pub(super) fn number(&mut self) -> Result<u64, Unreadable> {
-        let at = self.bad();
+        let at = self.at();
         let mut number = 0;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
             let bits = u64::from(byte & 0x7f);
             if bits << shift >> shift != bits {
-                return Err(at);
+                return Err(Unreadable::Damaged(at));
             }
             number |= bits << shift;
             if byte < 0x80 {
                 return Ok(number);
             }
         }
-        Err(at)
+        Err(Unreadable::Damaged(at))
     }
 
     pub(super) fn number_32(&mut self) -> Result<u32, Unreadable> {
-        let at = self.bad();
-        u32::try_from(self.number()?).map_err(|_| at)
+        let at = self.at();
+        u32::try_from(self.number()?).map_err(|_| Unreadable::Damaged(at))
     }
 
     /// A number of things of which there are at most `most`.
     pub(super) fn count(&mut self, most: usize) -> Result<usize, Unreadable> {
-        let at = self.bad();
+        let at = self.at();
         let count = usize::try_from(self.number()?).ok();
-        count.filter(|count| *count <= most).ok_or(at)
+        count
+            .filter(|count| *count <= most)
+            .ok_or(Unreadable::Damaged(at))
     }
 
     pub(super) fn millis(&mut self) -> Result<Duration, Unreadable> {
@@ -130,9 +120,21 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn name(&mut self) -> Result<Name, Unreadable> {
-        let before = self.bad();
+        let at = self.at();
         let text = self.text_of(|from| from.byte().map(usize::from))?;
-        Name::new(text).map_err(|_| before)
+        Name::new(text).map_err(|_| Unreadable::Damaged(at))
+    }
+
+    /// A name; shared with `other` if they are the same.
+    pub(super) fn name_like(&mut self, other: Option<&Name>) -> Result<Name, Unreadable> {
+        if let Some(name) = other
+            && let Some(rest) = self.rest.strip_prefix(&[name.len() as u8])
+            && let Some(rest) = rest.strip_prefix(name.as_bytes())
+        {
+            self.rest = rest;
+            return Ok(name.clone());
+        }
+        self.name()
     }
 
     /// Nothing may follow.

@@ -60,11 +60,11 @@ pub(super) fn pack(retry: &Retry, out: &mut Vec<u8>) {
 }
 
 pub(super) fn unpack(from: &mut Reader<'_>) -> Result<Retry, Unreadable> {
+    let bad = Unreadable::Damaged(from.at());
     let tags = from.byte()?;
     if tags == 0 {
         return Ok(Retry::default());
     }
-    let bad = from.bad_byte();
     if tags & 1 << 7 != 0 {
         return Err(bad);
     }
@@ -104,7 +104,11 @@ pub(super) fn unpack(from: &mut Reader<'_>) -> Result<Retry, Unreadable> {
         jitter,
         cap: from.millis()?,
         attempts: from.number_32()?,
-        until: from.part(tags & UNTIL != 0, Reader::millis)?,
+        until: if tags & UNTIL != 0 {
+            Some(from.millis()?)
+        } else {
+            None
+        },
     };
     retry.check().map_err(|_| bad)?;
     Ok(retry)

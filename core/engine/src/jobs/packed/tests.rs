@@ -155,6 +155,17 @@ proptest! {
     }
 
     #[test]
+    fn a_spec_read_beside_another_is_the_same(spec in specs(), mut other in specs(), queue: bool, kind: bool) {
+        if queue {
+            other.queue = spec.queue.clone();
+        }
+        if kind {
+            other.kind = spec.kind.clone();
+        }
+        prop_assert_eq!(Spec::unpack_beside(&packed(&spec), Some(&other)), Ok(spec));
+    }
+
+    #[test]
     fn a_spec_cut_short_or_with_more_behind_it_is_damaged(spec in specs(), more: u8) {
         let mut packed = packed(&spec);
         for end in 0..packed.len() {

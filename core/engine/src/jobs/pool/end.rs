@@ -28,8 +28,14 @@ pub enum End {
         /// What went wrong.
         text: String,
     },
-    /// It put itself off.
+    /// It put itself off, for [`End::SHORTEST_SNOOZE`] at least.
     Snoozed(Duration),
     /// Nobody registered its kind here: it never started.
     Unknown,
+}
+
+impl End {
+    /// A shorter snooze counts as this. A snooze spends no attempt, so a job that wants to run again at once
+    /// would never end, and keep a worker and the store busy with nothing.
+    pub const SHORTEST_SNOOZE: Duration = Duration::from_millis(100);
 }

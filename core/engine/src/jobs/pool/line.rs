@@ -53,6 +53,11 @@ impl<R> Line<R> {
         self.request.clone()
     }
 
+    /// What is asked, until [`done`](Self::done).
+    pub(super) fn asked(&self) -> Option<&R> {
+        self.request.as_deref()
+    }
+
     /// The store answered: the request, and when it was sent first.
     pub(super) fn done(&mut self) -> Option<(Arc<R>, Mono)> {
         self.failures = 0;

@@ -36,7 +36,10 @@ impl Pool {
                 let reason = Reason::Fatal;
                 self.finish(id, Outcome::Dead { reason, failure }, Vec::new());
             }
-            (_, End::Snoozed(after)) => self.finish(id, Outcome::Snoozed(after), Vec::new()),
+            (_, End::Snoozed(after)) => {
+                let after = after.max(End::SHORTEST_SNOOZE);
+                self.finish(id, Outcome::Snoozed(after), Vec::new());
+            }
             (_, End::Unknown) => {
                 let after = Duration::from_secs(1)
                     .saturating_mul(1 << self.held[&id].returns.min(9))

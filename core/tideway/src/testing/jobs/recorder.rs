@@ -13,7 +13,8 @@ use tideway_engine::jobs::{Id, Name, NewJob, Owner, Record};
 
 use crate::jobs::{Job, JobStore, StoreError};
 
-/// A [`JobStore`] that records what is enqueued, and supports nothing else. Clones share the record.
+/// A [`JobStore`] that records what is enqueued, whatever it asks for, and supports nothing else. Clones share the
+/// record.
 ///
 /// See [`Jobs`](crate::jobs::Jobs) for an example.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +25,7 @@ struct Notes {
     jobs: Vec<NewJob>,
     calls: usize,
     fault: Option<Fault>,
+    caps: Option<Caps>,
 }
 
 /// What goes wrong with every call of a [`Recorder`].
@@ -72,6 +74,12 @@ impl Recorder {
         self.notes().fault = fault.into();
     }
 
+    /// Declares these from now on: to see what an app does on a store that can do less. Whoever has asked for
+    /// them before is not told.
+    pub fn set_caps(&self, caps: Caps) {
+        self.notes().caps = Some(caps);
+    }
+
     fn record(&self, jobs: &[NewJob]) -> (Vec<Enqueued>, Option<Fault>) {
         let mut notes = self.notes();
         notes.calls += 1;
@@ -107,17 +115,17 @@ fn only_records<T>() -> Result<T, StoreError> {
 
 impl JobStore for Recorder {
     fn caps(&self) -> Caps {
-        Caps {
+        self.notes().caps.unwrap_or(Caps {
             durability: Durability::Memory,
-            unique: false,
-            cron: false,
+            unique: true,
+            cron: true,
             limits: false,
-            waits: false,
+            waits: true,
             list: false,
             wakeups: false,
             max_batch: 1000,
             max_payload: usize::MAX,
-        }
+        })
     }
 
     async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, StoreError> {

@@ -73,7 +73,7 @@ fn faults(world: &mut World, rng: &mut Rng, stops: bool) {
         let at = ms(rng.below(60_000));
         let node = rng.below(world.nodes.len() as u64) as usize;
         let (kind, odds, jump) = (
-            rng.below(10),
+            rng.below(11),
             rng.below(400_000) as u32,
             rng.below(7_200_000) as i64,
         );
@@ -93,6 +93,7 @@ fn faults(world: &mut World, rng: &mut Rng, stops: bool) {
                     world.wake(node, &[id]);
                 }
             }
+            10 => world.net.cut = odds,
             8 if stops => world.input(node, Input::Stop),
             9 if stops && odds % 2 == 0 => world.input(node, Input::Force),
             _ => {}
@@ -100,7 +101,7 @@ fn faults(world: &mut World, rng: &mut Rng, stops: bool) {
     }
     world.at(secs(60), |world| {
         world.net.down.clear();
-        (world.net.lose_call, world.net.lose_reply) = (0, 0);
+        (world.net.lose_call, world.net.lose_reply, world.net.cut) = (0, 0, 0);
         // Later than any time it showed before: all that waits for a retry is due.
         world.shift = 100 * 3_600_000;
     });

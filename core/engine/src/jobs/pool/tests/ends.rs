@@ -87,6 +87,17 @@ fn a_fatal_failure_and_a_snooze_do_what_they_say() {
 }
 
 #[test]
+fn a_job_that_snoozes_for_no_time_does_not_spin() {
+    let mut world = World::new(4, &one(4), |job| match job.snoozes {
+        0..20 => ends(Duration::ZERO, End::Snoozed(Duration::ZERO)),
+        _ => ends(Duration::ZERO, succeeded()),
+    });
+    world.put(1, |_, _| {});
+    let took = world.finish(secs(60));
+    assert!(took >= 20 * End::SHORTEST_SNOOZE, "{took:?}");
+}
+
+#[test]
 fn a_timeout_asks_waits_drops_and_settles_a_failure() {
     for (cancel, lasts) in [(Some(ms(500)), ms(1_500)), (None, secs(6))] {
         let mut world = World::new(5, &one(4), move |_| Script {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::world::{Script, World, ends, ms, secs, succeeded};
-use crate::jobs::pool::{Note, PoolConfig};
+use crate::jobs::pool::{Call, Note, PoolConfig};
 use crate::jobs::{Kind, Outcome, State};
 
 fn nodes(count: usize, lease: Duration) -> Vec<PoolConfig> {
@@ -38,6 +38,36 @@ fn beats_of_many_jobs_go_in_batches_and_all_arrive() {
         assert!(world.store.times(id, Kind::Beat) >= 13);
         assert_eq!(world.job(id).token, 1);
     }
+}
+
+#[test]
+fn an_answer_that_lacks_an_item_is_none_and_its_call_is_repeated() {
+    let mut world = World::new(9, &nodes(1, secs(2)), |_| ends(secs(5), succeeded()));
+    world.put(8, |_, _| {});
+    world.run(ms(100));
+    world.net.cut = 1_000_000;
+    world.run(secs(1));
+    let failed = |world: &World, wanted: &Call| {
+        let notes = world.notes.iter();
+        let short = |note: &&Note| matches!(note, Note::CallFailed { call, error, .. } if call == wanted && error.contains("answers to"));
+        notes.filter(short).count()
+    };
+    assert!(failed(&world, &Call::Beat) > 0, "{:?}", world.notes);
+    world.net.cut = 0;
+    world.run(ms(3_850));
+    world.net.cut = 1_000_000;
+    world.run(secs(1));
+    assert!(failed(&world, &Call::Settle) > 0, "{:?}", world.notes);
+    assert_eq!(world.store.count(State::Succeeded), 1, "it was applied");
+    world.net.cut = 0;
+    world.finish(secs(5));
+    assert!(
+        !world
+            .notes
+            .iter()
+            .any(|note| matches!(note, Note::LeaseLost(_)))
+    );
+    world.judge();
 }
 
 #[test]

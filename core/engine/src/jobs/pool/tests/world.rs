@@ -85,6 +85,8 @@ pub(super) struct Net {
     pub(super) jitter: Duration,
     pub(super) lose_call: u32,
     pub(super) lose_reply: u32,
+    /// An answer about several items lacks the last.
+    pub(super) cut: u32,
     /// These calls do not arrive; `all` for all.
     pub(super) down: BTreeSet<&'static str>,
 }
@@ -442,6 +444,14 @@ impl World {
             Output::CronCas(cas) => Input::Cron(cas.key.clone(), self.store.cron_cas(cas)),
             _ => Input::Pruned(0),
         };
+        let mut answer = answer;
+        if self.net.cut > 0 && self.rng.chance(self.net.cut) {
+            match &mut answer {
+                Input::Settled(settled) => drop(settled.pop()),
+                Input::Beaten(beaten) => drop(beaten.pop()),
+                _ => {}
+            }
+        }
         let (wait, answer) = if self.rng.chance(self.net.lose_reply) {
             (TIMEOUT, Input::Failed(kind(call).1, "lost".into()))
         } else {
