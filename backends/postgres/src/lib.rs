@@ -1,11 +1,11 @@
 //! The job store in PostgreSQL 13 or later, on any runtime, also behind PgBouncer.
 //!
 //! ```no_run
-//! # async fn example() -> Result<(), tideway::jobs::StoreError> {
+//! # async fn example(runtime: impl tideway_driver::Runtime) -> Result<(), tideway::jobs::StoreError> {
 //! use tideway_driver::Net;
 //! use tideway_postgres::{Options, Postgres};
 //!
-//! let net = Net::of(tideway_tokio::runtime()); // or that of any other adapter
+//! let net = Net::of(runtime); // of the adapter that runs the application
 //! let store = Postgres::open(net, "postgres://app:secret@localhost/app", Options::default()).await?;
 //! # Ok(()) }
 //! ```
