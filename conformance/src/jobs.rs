@@ -20,6 +20,7 @@ mod level;
 pub mod mutant;
 mod paging;
 mod suite;
+mod victim;
 mod wait;
 mod worker;
 
@@ -79,6 +80,7 @@ macro_rules! __job_cases {
             claiming L0 a_claim_takes_at_most_its_limit,
             claiming L0 a_claim_takes_at_most_its_bytes_but_at_least_one_job,
             claiming L0 each_lane_gives_at_most_its_own_share,
+            claiming L0 a_lane_asked_again_gives_more,
             claiming L0 lanes_are_served_in_the_order_asked,
             claiming L0 a_lane_is_first_in_first_out,
             claiming L0 what_is_not_asked_for_is_not_touched,
@@ -181,6 +183,7 @@ macro_rules! __job_cases {
             wake Wake a_hint_follows_every_enqueue,
             wake Wake a_hint_follows_the_enqueue_of_a_later_job,
             wake Wake a_hint_follows_jobs_that_come_with_a_settle,
+            wake Wake a_hint_follows_the_jobs_of_a_slot,
             wake Wake a_hint_follows_a_resume,
             wake Wake every_worker_hears_the_hint,
             wake Wake a_cancel_request_reaches_the_owner,
@@ -197,6 +200,7 @@ macro_rules! __job_cases {
             durable Durable a_claim_can_be_repeated_after_a_restart,
             durable Durable ids_are_known_after_a_restart,
             durable Durable pauses_and_what_is_declared_survive_a_restart,
+            durable Durable what_was_acknowledged_survives_a_kill,
             stress Stress clients_at_once_never_share_a_lease,
             stress Stress random_calls_at_once_lose_nothing,
             linear Stress replies_are_those_of_one_call_after_the_other,
@@ -216,6 +220,7 @@ macro_rules! __job_tests {
                 let levels = &[$($crate::jobs::Level::$level),+];
                 let results = option_env!("CARGO_TARGET_TMPDIR");
                 $crate::jobs::Suite::new(stringify!($name), results, $harness, levels)
+                    .at(module_path!())
             }
 
             $(

@@ -151,6 +151,7 @@ impl Tx<'_> {
         let mut aside = false;
         let db = self.db;
         let mut lease = db.prepare_cached(LEASE)?;
+        jobs.reserve(rows.len());
         for mut stored in rows {
             let expired = self.expired_by_now(&stored.job);
             let gate = match &stored.job.spec.group {
@@ -258,8 +259,8 @@ impl Tx<'_> {
             job.lease_until.0,
             job.started_at.map(|time| time.0),
         ])?;
-        self.count(&job.spec.queue, State::Pending, -1);
-        self.count(&job.spec.queue, State::Running, 1);
+        self.tally
+            .moved(&job.spec.queue, State::Pending, State::Running);
         if stored.links & links::UNIQUE != 0 {
             self.release(job.id(), Kind::Claim, job.state)?;
         }

@@ -70,15 +70,14 @@ impl Tx<'_> {
             return Ok(false);
         };
         let n: i64 = row.get(0)?;
-        let queue = self.known_queue(row.get_ref(1)?.as_str()?);
+        let queue = row.get_ref(1)?.as_str()?;
+        self.tally.moved(queue, State::Running, State::Succeeded);
+        // Another of the queue may start.
+        if limited && !self.hints.queues.contains(queue) {
+            self.hints.queues.insert(row::queue_name(queue));
+        }
         drop(rows);
         succeed.execute(params![n, row::SUCCEED, row::bytes(result), self.now.0])?;
-        self.count(&queue, State::Running, -1);
-        self.count(&queue, State::Succeeded, 1);
-        if limited {
-            // Another of the queue may start.
-            self.hints.queue(&queue);
-        }
         Ok(true)
     }
 

@@ -548,7 +548,7 @@ impl Pool {
         if let Some(held) = self.held.get_mut(&id)
             && held.fence.token == token
         {
-            held.progress = Some(progress);
+            held.checkpoint(progress);
             let at = self.now.plus(CHECKPOINT);
             self.next_checkpoint.get_or_insert(at);
         }

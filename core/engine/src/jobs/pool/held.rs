@@ -30,6 +30,8 @@ pub(super) struct Held {
     pub(super) why: Option<Why>,
     /// A checkpoint the store does not have yet.
     pub(super) progress: Option<Bytes>,
+    /// The newest checkpoint of this attempt.
+    newest: Option<Bytes>,
     /// When its alarm goes off.
     alarm: Option<Mono>,
     /// Its next beat waits for its call already.
@@ -79,6 +81,7 @@ impl Held {
             stage: Stage::Running,
             why: None,
             progress: None,
+            newest: None,
             alarm: None,
             beating: false,
         }
@@ -101,6 +104,11 @@ impl Held {
         }
     }
 
+    pub(super) fn checkpoint(&mut self, progress: Bytes) {
+        self.newest = Some(progress.clone());
+        self.progress = Some(progress);
+    }
+
     /// The store has this checkpoint now; a newer one stays.
     pub(super) fn stored(&mut self, progress: Option<&Bytes>) {
         if self.progress.as_ref() == progress {
@@ -109,11 +117,17 @@ impl Held {
     }
 
     pub(super) fn settle(&mut self, id: Id, outcome: Outcome, then: Vec<NewJob>) -> Settle {
+        let unsaved = self.progress.take();
+        let progress = match outcome {
+            Outcome::Succeeded(_) => unsaved,
+            // Whoever goes on begins there, even if a beat that was late on its way put an older one back.
+            _ => self.newest.take(),
+        };
         Settle {
             id,
             fence: self.fence,
             outcome,
-            progress: self.progress.take(),
+            progress,
             then,
         }
     }
