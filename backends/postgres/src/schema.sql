@@ -71,6 +71,10 @@ CREATE TABLE {s}.waiter (
     awaited uuid, id uuid, PRIMARY KEY (awaited, id)
 ) WITH (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000);
 
+-- Deleted jobs whose ids an enqueue must still find.
+CREATE TABLE {s}.deleted (id uuid PRIMARY KEY, digest int8 NOT NULL, until int8 NOT NULL);
+CREATE INDEX deleted_until ON {s}.deleted (until);
+
 -- The newest claim of each owner, for repeats. Only its own claims write a row, and no index has what they write.
 CREATE TABLE {s}.claimer (
     owner uuid PRIMARY KEY, seq int8 NOT NULL, at int8 NOT NULL
@@ -112,7 +116,7 @@ $$;
 
 -- `d` after `t`, at most the last moment there is.
 CREATE FUNCTION {s}.after_1(t int8, d int8) RETURNS int8 LANGUAGE sql IMMUTABLE AS $$
-    SELECT t + least(d, 9223372036854775807 - greatest(t, 0))
+    SELECT CASE WHEN d IS NOT NULL THEN t + least(d, 9223372036854775807 - greatest(t, 0)) END
 $$;
 
 -- Jobs without unique keys or waits. Returns those not inserted, and the digest of what is there instead.
@@ -125,6 +129,7 @@ SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
     t    int8 := {s}.now_1(clock);
+    gone bool := EXISTS (SELECT FROM {s}.deleted);
     done uuid[];
 BEGIN
     WITH added AS (
@@ -134,6 +139,7 @@ BEGIN
                CASE WHEN n.grp IS NULL THEN 0 ELSE 4 END, n.queue, n.kind, n.grp, n.spec, n.payload
           FROM unnest(ids, queues, kinds, grps, bands, ats, delays, digests, keeps, expiries, specs, payloads)
                AS n (id, queue, kind, grp, band, at, delay, digest, keep, expiry, spec, payload)
+         WHERE NOT gone OR NOT EXISTS (SELECT FROM {s}.deleted d WHERE d.id = n.id AND d.until > t)
         ON CONFLICT (id) DO NOTHING
         RETURNING id, queue
     ), counted AS (
@@ -143,9 +149,47 @@ BEGIN
     IF cardinality(done) = cardinality(ids) THEN
         RETURN;
     END IF;
-    RETURN QUERY SELECT n.id, j.digest FROM unnest(ids) AS n (id) LEFT JOIN {s}.job j ON j.id = n.id
+    RETURN QUERY SELECT n.id, coalesce(j.digest, d.digest) FROM unnest(ids) AS n (id)
+                   LEFT JOIN {s}.job j ON j.id = n.id LEFT JOIN {s}.deleted d ON d.id = n.id AND d.until > t
                   WHERE done IS NULL OR n.id <> ALL (done);
 END $$;
+
+-- Locks the first `want` jobs of a lane that are due at `t`. The predicate and the lock are at one level, and so is
+-- the limit. Either it waits for those that others have locked, or it takes none of them.
+CREATE FUNCTION {s}.heads_1(q text, b int2, t int8, want int8, wait bool)
+RETURNS TABLE (id uuid, run_at int8, expires_at int8, links int2, size int8) LANGUAGE plpgsql
+SET enable_seqscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
+#variable_conflict use_column
+BEGIN
+    IF wait THEN
+        RETURN QUERY SELECT j.id, j.run_at, j.expires_at, j.links,
+               (coalesce(octet_length(j.payload), 0) + coalesce(octet_length(j.progress), 0))::int8
+          FROM {s}.job j WHERE j.state = 1 AND NOT j.parked AND j.queue = q AND j.band = b AND j.run_at <= t
+           AND NOT EXISTS (SELECT FROM {s}.paused p WHERE p.queue = q)
+         ORDER BY j.run_at, j.id LIMIT want FOR NO KEY UPDATE;
+    ELSE
+        RETURN QUERY SELECT j.id, j.run_at, j.expires_at, j.links,
+               (coalesce(octet_length(j.payload), 0) + coalesce(octet_length(j.progress), 0))::int8
+          FROM {s}.job j WHERE j.state = 1 AND NOT j.parked AND j.queue = q AND j.band = b AND j.run_at <= t
+           AND NOT EXISTS (SELECT FROM {s}.paused p WHERE p.queue = q)
+         ORDER BY j.run_at, j.id LIMIT want FOR NO KEY UPDATE SKIP LOCKED;
+    END IF;
+END $$;
+
+-- Those of them that fit into `room` bytes, how many there were, whether one has expired, whether one has a
+-- unique key, the bytes, and the last `run_at`.
+CREATE FUNCTION {s}.pick_1(
+    q text, b int2, t int8, want int8, room int8, first bool, wait bool,
+    OUT ids uuid[], OUT found_ int8, OUT late bool, OUT keyed bool, OUT used int8, OUT upto int8
+) LANGUAGE sql VOLATILE AS $$
+    SELECT array_agg(f.id ORDER BY f.n) FILTER (WHERE f.upto <= room), count(*), bool_or(f.expires_at <= t),
+           bool_or(f.links & 1 = 1), max(f.upto) FILTER (WHERE f.upto <= room), max(f.run_at) FILTER (WHERE f.upto <= room)
+      FROM (SELECT l.*, (sum(
+                -- The first of all is given whatever its size.
+                CASE WHEN first AND l.n = 1 THEN least(l.size, room) ELSE l.size END) OVER (ORDER BY l.n))::int8 AS upto
+              FROM (SELECT h.*, row_number() OVER (ORDER BY h.run_at, h.id) AS n
+                      FROM {s}.heads_1(q, b, t, want, wait) h) l) f
+$$;
 
 -- The first row is no job: its `run_at` is the time, its `lease_until` the next due time, its `state` 0 for a
 -- new claim, 1 for a repeat, 2 for an older one.
@@ -162,12 +206,16 @@ DECLARE
     last   int8;
     want   int8;
     left_  int8 := most;
+    seen   int8;
     first  bool := true;
     found_ int8;
     late   bool;
     keyed  bool;
     used   int8;
+    upto   int8;
     ids    uuid[];
+    -- Of each lane: what was not claimed of it falls due at this time at the earliest.
+    floors int8[] := array_fill((-9223372036854775808)::int8, ARRAY[cardinality(queues)]);
 BEGIN
     IF EXISTS (SELECT FROM {s}.lim WHERE queue = ANY (queues)) THEN
         RAISE EXCEPTION 'limited' USING ERRCODE = 'TW001';
@@ -189,23 +237,36 @@ BEGIN
         EXIT WHEN head.state <> 0;
         want := least(maxes[i], left_);
         CONTINUE WHEN want <= 0;
-        -- The predicate and the lock are at one level, the limit inside of the locking select.
-        SELECT array_agg(f.id ORDER BY f.n) FILTER (WHERE f.upto <= room), count(*), bool_or(f.expires_at <= t),
-               bool_or(f.links & 1 = 1), max(f.upto) FILTER (WHERE f.upto <= room)
-          INTO ids, found_, late, keyed, used
-          FROM (SELECT l.id, l.expires_at, l.links, l.n, (sum(
-                    -- The first of all is given whatever its size.
-                    CASE WHEN first AND l.n = 1 THEN least(l.size, room) ELSE l.size END) OVER (ORDER BY l.n))::int8 AS upto
-                  FROM (SELECT l.*, row_number() OVER (ORDER BY l.run_at, l.id) AS n FROM (
-                      SELECT j.id, j.run_at, j.expires_at, j.links,
-                             (coalesce(octet_length(j.payload), 0) + coalesce(octet_length(j.progress), 0))::int8 AS size
-                        FROM {s}.job j
-                       WHERE j.state = 1 AND NOT j.parked AND j.queue = queues[i] AND j.band = bands[i] AND j.run_at <= t
-                         AND NOT EXISTS (SELECT FROM {s}.paused p WHERE p.queue = queues[i])
-                       ORDER BY j.run_at, j.id LIMIT want FOR UPDATE SKIP LOCKED) l) l) f;
+        SELECT count(*) INTO seen FROM (
+            SELECT FROM {s}.job j WHERE j.state = 1 AND NOT j.parked AND j.queue = queues[i] AND j.band = bands[i]
+                AND j.run_at <= t LIMIT want) s;
+        IF seen = 0 THEN
+            floors[i] := t + 1;
+            CONTINUE;
+        END IF;
+        -- With more than enough to choose from, what others have locked is left to them. With less, a job that was
+        -- locked and left as it was would be missed by everyone: so all wait for each other, in the lane's order.
+        IF seen < want THEN
+            BEGIN
+                PERFORM set_config('lock_timeout', '200ms', true);
+                SELECT * INTO ids, found_, late, keyed, used, upto
+                  FROM {s}.pick_1(queues[i], bands[i], t, want, room, first, true);
+            EXCEPTION WHEN lock_not_available THEN
+                seen := want;
+            END;
+        END IF;
+        IF seen = want THEN
+            SELECT * INTO ids, found_, late, keyed, used, upto
+              FROM {s}.pick_1(queues[i], bands[i], t, want, room, first, false);
+        END IF;
+        -- What came into the lane since is behind this claim.
+        floors[i] := CASE WHEN seen < want THEN t + 1 ELSE coalesce(upto, floors[i]) END;
         CONTINUE WHEN found_ = 0;
         IF late THEN
             RAISE EXCEPTION 'one has expired' USING ERRCODE = 'TW001';
+        END IF;
+        IF found_ > coalesce(cardinality(ids), 0) THEN
+            floors[i] := coalesce(upto, -9223372036854775808);
         END IF;
         EXIT WHEN ids IS NULL;
         RETURN QUERY UPDATE {s}.job j SET state = 2, attempt = j.attempt + 1, token = j.token + 1, owner = who,
@@ -222,8 +283,9 @@ BEGIN
     END LOOP;
     head.run_at := t;
     SELECT min(d.run_at) INTO head.lease_until
-      FROM (SELECT DISTINCT q, b FROM unnest(queues, bands) AS l (q, b)) l, LATERAL (
+      FROM (SELECT q, b, max(f) AS f FROM unnest(queues, bands, floors) AS l (q, b, f) GROUP BY q, b) l, LATERAL (
                SELECT j.run_at FROM {s}.job j WHERE j.state = 1 AND NOT j.parked AND j.queue = l.q AND j.band = l.b
+                  AND j.run_at >= l.f
                 ORDER BY j.run_at, j.id LIMIT 1) d
      WHERE NOT EXISTS (SELECT FROM {s}.paused p WHERE p.queue = l.q);
     RETURN NEXT head;

@@ -66,6 +66,10 @@ pub(crate) struct Tx<'t> {
     /// Those that changed, and those that are new.
     dirty: BTreeSet<Id>,
     fresh: BTreeSet<Id>,
+    /// Those to remove, with what an enqueue must still find of them: the digest, and until when.
+    gone: BTreeMap<Id, Option<(u64, Wall)>>,
+    /// Of the ids that are known, as far as an enqueue asked.
+    digests: BTreeMap<Id, u64>,
     /// Unique keys that were looked at, and those of them that changed.
     holds: BTreeMap<(Name, Name), Option<Held>>,
     moved: BTreeSet<(Name, Name)>,
@@ -101,6 +105,8 @@ impl<'t> Tx<'t> {
             rows: BTreeMap::new(),
             dirty: BTreeSet::new(),
             fresh: BTreeSet::new(),
+            gone: BTreeMap::new(),
+            digests: BTreeMap::new(),
             holds: BTreeMap::new(),
             moved: BTreeSet::new(),
             hints: Hints::default(),
@@ -244,7 +250,7 @@ impl<'t> Tx<'t> {
         let fresh = std::mem::take(&mut self.fresh);
         let dirty = std::mem::take(&mut self.dirty);
         if fresh.is_empty() && dirty.is_empty() {
-            return Ok(());
+            return self.remove().await;
         }
         let gone = |stored: &Stored| self.terms.forget && stored.job.state == State::Succeeded;
         let rows = |of: &BTreeSet<Id>| -> Vec<&Stored> {
@@ -268,19 +274,32 @@ impl<'t> Tx<'t> {
         }
         let over = dirty.iter().filter(|id| self.rows.get(id).and_then(Option::as_ref).is_some_and(gone));
         let over: Vec<Id> = over.copied().collect();
-        self.remove(&over).await
+        for id in over {
+            self.rows.insert(id, None);
+            self.gone.insert(id, None);
+        }
+        self.remove().await
     }
 
     /// Removes rows.
-    async fn remove(&mut self, ids: &[Id]) -> Result<(), Failed> {
-        if ids.is_empty() {
+    async fn remove(&mut self) -> Result<(), Failed> {
+        let gone = std::mem::take(&mut self.gone);
+        if gone.is_empty() {
             return Ok(());
         }
-        let wanted: Vec<Bits> = ids.iter().map(|id| row::id(*id)).collect();
-        self.query("DELETE FROM {s}.job WHERE id = ANY ($1)", &[(&wanted, Type::UUID_ARRAY)]).await?;
-        for id in ids {
-            self.rows.insert(*id, None);
+        let (mut ids, mut digests, mut untils) = (vec![], vec![], vec![]);
+        for (id, known) in &gone {
+            ids.push(row::id(*id));
+            digests.push(known.map(|(digest, _)| digest as i64));
+            untils.push(known.map(|(_, until)| until.0));
         }
+        let sql = "WITH n AS (SELECT * FROM unnest($1, $2, $3) AS n (id, digest, until)), \
+             gone AS (DELETE FROM {s}.job j USING n WHERE j.id = n.id) \
+             INSERT INTO {s}.deleted SELECT id, digest, until FROM n WHERE until IS NOT NULL \
+             ON CONFLICT (id) DO UPDATE SET digest = excluded.digest, until = excluded.until";
+        let params: [Param<'_>; 3] =
+            [(&ids, Type::UUID_ARRAY), (&digests, Type::INT8_ARRAY), (&untils, Type::INT8_ARRAY)];
+        self.query(sql, &params).await?;
         Ok(())
     }
 

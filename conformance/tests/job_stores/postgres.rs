@@ -37,22 +37,38 @@ impl OnPostgres {
         self.pooled = true;
         self
     }
+
+    fn url(&self) -> Result<String, String> {
+        Ok(match self.pooled {
+            true => servers::pgbouncer()?.url(),
+            false => servers::postgres()?.url(),
+        })
+    }
+
+    async fn open_in(&self, url: &str, schema: &str) -> Result<Postgres, OpenError> {
+        let options = Options::default().schema(schema).clock(self.clock.store_clock());
+        Ok(Postgres::open((self.net)(), url, options.pooled(self.pooled)).await?)
+    }
 }
 
 impl Harness for OnPostgres {
     type Store = Postgres;
 
     async fn open(&self) -> Result<Postgres, OpenError> {
-        let options = Options::default().schema(&self.schema).clock(self.clock.store_clock());
-        let url = match self.pooled {
-            true => servers::pgbouncer()?.url(),
-            false => servers::postgres()?.url(),
-        };
-        Ok(Postgres::open((self.net)(), &url, options.pooled(self.pooled)).await?)
+        self.open_in(&self.url()?, &self.schema).await
     }
 
     async fn reopen(&self) -> Result<Postgres, OpenError> {
         self.open().await
+    }
+
+    fn namespace(&self) -> Option<String> {
+        Some(format!("{} {}", self.url().ok()?, self.schema))
+    }
+
+    async fn open_at(&self, namespace: &str) -> Result<Postgres, OpenError> {
+        let (url, schema) = namespace.split_once(' ').ok_or("no address and schema")?;
+        self.open_in(url, schema).await
     }
 
     fn clock(&self) -> Option<TestClock> {

@@ -76,7 +76,7 @@ impl Tx<'_> {
                 Some(mut stored) => match what {
                     What::Event(event) => self.event(&mut stored, event).await?,
                     What::Revive(start) => self.revive(&mut stored, *start).await?,
-                    What::Delete => self.delete(&stored).await?,
+                    What::Delete => self.delete(&stored),
                 },
                 None => Err(Left::NotFound),
             };
@@ -127,14 +127,15 @@ impl Tx<'_> {
         Ok(done)
     }
 
-    async fn delete(&mut self, stored: &Stored) -> Result<Result<(), Left>, Failed> {
+    fn delete(&mut self, stored: &Stored) -> Result<(), Left> {
         let job = &stored.job;
         if !job.state.ended() {
-            return Ok(Err(Left::State(job.state)));
+            return Err(Left::State(job.state));
         }
-        self.flush().await?;
-        self.remove(&[job.id()]).await?;
+        let known = job.known_until().filter(|until| *until > self.now);
+        self.gone.insert(job.id(), known.map(|until| (job.digest, until)));
+        self.rows.insert(job.id(), None);
         self.count(&job.spec.queue, job.state, -1);
-        Ok(Ok(()))
+        Ok(())
     }
 }

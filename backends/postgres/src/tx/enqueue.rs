@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 
 use tideway_engine::jobs::call::Enqueued;
 use tideway_engine::jobs::{Conflict, Event, Id, Name, NewJob, Record, State};
+use tokio_postgres::types::Type;
 
 use super::{Call, Tx};
 use crate::error::Failed;
-use crate::row::{Stored, links};
+use crate::row::{self, Stored, links};
+use crate::sql::Bits;
 
 /// Inserts jobs, in order; one outcome each.
 pub(crate) struct Enqueue<'a>(pub(crate) &'a [NewJob]);
@@ -22,6 +24,20 @@ impl Call for Enqueue<'_> {
 }
 
 impl Tx<'_> {
+    /// Reads which ids are known, in the tables or as those of deleted jobs. Without a lock: what is looked at never
+    /// changes, and a claim shall not miss a job that somebody enqueues again.
+    async fn load_digests(&mut self, ids: &[Id]) -> Result<(), Failed> {
+        let wanted: Vec<Bits> = ids.iter().map(|id| row::id(*id)).collect();
+        let sql = "SELECT id, digest FROM {s}.job WHERE id = ANY ($1) \
+                   UNION ALL SELECT id, digest FROM {s}.deleted WHERE id = ANY ($1) AND until > $2";
+        let rows = self.query(sql, &[(&wanted, Type::UUID_ARRAY), (&self.now.0, Type::INT8)]).await?;
+        for row in &rows {
+            let id = Id::from_u128(row.try_get::<_, Bits>(0)?.0);
+            self.digests.insert(id, row.try_get::<_, i64>(1)? as u64);
+        }
+        Ok(())
+    }
+
     /// Locks and reads, in this order, what an [`enqueue`](Self::enqueue) of `jobs` looks at, and the rows of `ids`.
     pub(super) async fn prepare(&mut self, jobs: &[NewJob], ids: &[Id]) -> Result<(), Failed> {
         let specs = || jobs.iter().map(|job| &*job.spec);
@@ -34,8 +50,12 @@ impl Tx<'_> {
             self.lock_limits(None).await?;
         }
         self.lock_keys(&keys).await?;
-        let all = specs().flat_map(|spec| spec.waits.iter().copied().chain([spec.id]));
-        let all: Vec<Id> = all.chain(ids.iter().copied()).collect();
+        let new: Vec<Id> = specs().map(|spec| spec.id).collect();
+        if !new.is_empty() {
+            self.load_digests(&new).await?;
+        }
+        let waits = specs().flat_map(|spec| spec.waits.iter().copied());
+        let all: Vec<Id> = waits.chain(ids.iter().copied()).collect();
         if keys.is_empty() {
             self.load_all(all).await
         } else {
@@ -53,8 +73,9 @@ impl Tx<'_> {
 
     async fn insert(&mut self, new: &NewJob) -> Result<Enqueued, Failed> {
         let spec = &*new.spec;
-        if let Some(known) = self.load(spec.id).await? {
-            return Ok(if known.job.digest == new.digest() {
+        let fresh = self.rows.get(&spec.id).and_then(Option::as_ref).map(|stored| stored.job.digest);
+        if let Some(known) = fresh.or_else(|| self.digests.get(&spec.id).copied()) {
+            return Ok(if known == new.digest() {
                 Enqueued::Duplicate
             } else {
                 Enqueued::IdConflict

@@ -83,6 +83,9 @@ impl Tx<'_> {
         let sql = "DELETE FROM {s}.hold WHERE (queue, key) IN (SELECT queue, key FROM {s}.hold \
                    WHERE until IS NOT NULL AND until <= $1 ORDER BY until LIMIT $2 FOR UPDATE SKIP LOCKED)";
         self.query(sql, &[(&self.now.0, Type::INT8), (&limit, Type::INT8)]).await?;
+        let sql = "DELETE FROM {s}.deleted WHERE id IN (SELECT id FROM {s}.deleted WHERE until <= $1 \
+                   ORDER BY until LIMIT $2 FOR UPDATE SKIP LOCKED)";
+        self.query(sql, &[(&self.now.0, Type::INT8), (&limit, Type::INT8)]).await?;
         self.tidy_rates(limit).await?;
         self.flush_tally().await?;
         // Whoever else adds up is not waited for.
