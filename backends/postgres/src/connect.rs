@@ -45,7 +45,7 @@ impl Address {
         }
         if let Some(limit) = limit {
             let millis = limit.as_millis().max(1);
-            let set = format!("-c statement_timeout={millis} -c idle_in_transaction_session_timeout={millis}");
+            let set = format!("-c jit=off -c statement_timeout={millis} -c idle_in_transaction_session_timeout={millis}");
             let options = config.get_options().map(|known| format!("{known} {set}"));
             config.options(options.unwrap_or(set));
         }

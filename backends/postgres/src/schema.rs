@@ -35,8 +35,10 @@ pub(crate) fn check(version: Option<i32>, schema: &Schema) -> Result<(), StoreEr
 
 /// The version of the tables; `None` if there are none.
 pub(crate) async fn version(client: &Client, schema: &Schema) -> Result<Option<i32>, Failed> {
-    let name = format!("\"{}\".migration", schema.name());
-    let row = client.query_typed_one("SELECT to_regclass($1) IS NOT NULL", &[(&name, Type::TEXT)]).await?;
+    // Not by to_regclass: its answer may be older than a lock that was waited for.
+    let sql = "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+               WHERE n.nspname = $1 AND c.relname = 'migration')";
+    let row = client.query_typed_one(sql, &[(&schema.name(), Type::TEXT)]).await?;
     if !row.try_get::<_, bool>(0)? {
         return Ok(None);
     }
@@ -67,9 +69,8 @@ pub(crate) async fn migrate(client: &mut Client, schema: &Schema) -> Result<(), 
 
 async fn begin(tx: &Transaction<'_>, schema: &Schema) -> Result<(), Failed> {
     // Asked for first: to create it takes a right that its owner may not have, even if it is there.
-    let sql = "SELECT to_regnamespace($1) IS NULL";
-    let quoted = format!("\"{}\"", schema.name());
-    if tx.query_typed_one(sql, &[(&quoted, Type::TEXT)]).await?.try_get(0)? {
+    let sql = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)";
+    if !tx.query_typed_one(sql, &[(&schema.name(), Type::TEXT)]).await?.try_get::<_, bool>(0)? {
         tx.batch_execute(&schema.sql("CREATE SCHEMA {s}")).await?;
     }
     let sql = "CREATE TABLE {s}.migration (version int4 PRIMARY KEY, at timestamptz NOT NULL DEFAULT now())";

@@ -207,6 +207,7 @@ DECLARE
     want   int8;
     left_  int8 := most;
     seen   int8;
+    wait   bool;
     first  bool := true;
     found_ int8;
     late   bool;
@@ -237,30 +238,41 @@ BEGIN
         EXIT WHEN head.state <> 0;
         want := least(maxes[i], left_);
         CONTINUE WHEN want <= 0;
+        wait := false;
         SELECT count(*) INTO seen FROM (
             SELECT FROM {s}.job j WHERE j.state = 1 AND NOT j.parked AND j.queue = queues[i] AND j.band = bands[i]
-                AND j.run_at <= t LIMIT want) s;
+                AND j.run_at <= t LIMIT want + 16) s;
         IF seen = 0 THEN
             floors[i] := t + 1;
             CONTINUE;
         END IF;
         -- With more than enough to choose from, what others have locked is left to them. With less, a job that was
         -- locked and left as it was would be missed by everyone: so all wait for each other, in the lane's order.
-        IF seen < want THEN
+        IF seen < want + 16 THEN
+            wait := true;
             BEGIN
                 PERFORM set_config('lock_timeout', '200ms', true);
-                SELECT * INTO ids, found_, late, keyed, used, upto
-                  FROM {s}.pick_1(queues[i], bands[i], t, want, room, first, true);
+                -- While it waited, one job may have taken the place of another. In the end all that are there are ours.
+                FOR again IN 1 .. 5 LOOP
+                    SELECT * INTO ids, found_, late, keyed, used, upto
+                      FROM {s}.pick_1(queues[i], bands[i], t, want, room, first, true);
+                    EXIT WHEN found_ = want;
+                    SELECT count(*) INTO seen FROM (
+                        SELECT FROM {s}.job j WHERE j.state = 1 AND NOT j.parked AND j.queue = queues[i]
+                           AND j.band = bands[i] AND j.run_at <= t
+                           AND NOT EXISTS (SELECT FROM {s}.paused p WHERE p.queue = queues[i]) LIMIT want) s;
+                    EXIT WHEN seen <= found_;
+                END LOOP;
             EXCEPTION WHEN lock_not_available THEN
-                seen := want;
+                wait := false;
             END;
         END IF;
-        IF seen = want THEN
+        IF NOT wait THEN
             SELECT * INTO ids, found_, late, keyed, used, upto
               FROM {s}.pick_1(queues[i], bands[i], t, want, room, first, false);
         END IF;
         -- What came into the lane since is behind this claim.
-        floors[i] := CASE WHEN seen < want THEN t + 1 ELSE coalesce(upto, floors[i]) END;
+        floors[i] := CASE WHEN wait AND found_ < want THEN t + 1 ELSE coalesce(upto, floors[i]) END;
         CONTINUE WHEN found_ = 0;
         IF late THEN
             RAISE EXCEPTION 'one has expired' USING ERRCODE = 'TW001';
@@ -388,3 +400,22 @@ BEGIN
          WHERE state = 2 AND (lease_until <= t OR lease_until > {s}.after_1(t, lease)) AND (behind IS NULL OR id > behind)
     ) SELECT j.* FROM (SELECT id FROM lapsed ORDER BY id LIMIT most) l JOIN {s}.job j ON j.id = l.id ORDER BY j.id;
 END $$;
+
+-- The numbers of every queue, in one look: `n` by state, the earliest `run_at` of a pending job. One row without a
+-- queue if there is none.
+CREATE FUNCTION {s}.stats_1(clock int8) RETURNS TABLE (
+    queue text, n0 int8, n1 int8, n2 int8, n3 int8, n4 int8, n5 int8, paused bool, oldest int8, at int8
+) LANGUAGE sql VOLATILE SET enable_seqscan = off SET jit = off AS $$
+    WITH counts AS (
+        SELECT t.queue, sum(waiting)::int8 AS n0, sum(pending)::int8 AS n1, sum(running)::int8 AS n2,
+               sum(succeeded)::int8 AS n3, sum(dead)::int8 AS n4, sum(cancelled)::int8 AS n5
+          FROM {s}.tally t GROUP BY t.queue
+    ), every AS (SELECT c.queue FROM counts c UNION SELECT p.queue FROM {s}.paused p)
+    SELECT e.queue, n0, n1, n2, n3, n4, n5, p.queue IS NOT NULL, least(
+               (SELECT min(lane.first) FROM unnest('{0,1,2,3,4,5,6,7,255}'::int2[]) AS band (n), LATERAL (
+                    SELECT j.run_at AS first FROM {s}.job j WHERE j.state = 1 AND NOT j.parked AND j.queue = e.queue
+                       AND j.band = band.n ORDER BY j.run_at, j.id LIMIT 1) AS lane),
+               (SELECT min(j.run_at) FROM {s}.job j WHERE j.state = 1 AND j.parked AND j.queue = e.queue)), {s}.now_1(clock)
+      FROM (SELECT) AS one LEFT JOIN every e ON true LEFT JOIN counts c ON c.queue = e.queue
+           LEFT JOIN {s}.paused p ON p.queue = e.queue
+$$;

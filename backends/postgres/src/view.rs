@@ -105,19 +105,7 @@ async fn cohorts(inner: &Inner, jobs: &[Record]) -> Result<BTreeMap<Owner, Vec<(
 
 /// The numbers of every queue, without a look at the jobs: one statement, so that they agree.
 pub(crate) async fn stats(inner: &Inner) -> Result<Stats, StoreError> {
-    // The earliest of each lane there is, by hopping from band to band.
-    let sql = "WITH counts AS ( \
-            SELECT queue, sum(waiting)::int8 AS n0, sum(pending)::int8 AS n1, sum(running)::int8 AS n2, \
-                   sum(succeeded)::int8 AS n3, sum(dead)::int8 AS n4, sum(cancelled)::int8 AS n5 \
-              FROM {s}.tally GROUP BY queue), \
-        all_queues AS (SELECT queue FROM counts UNION SELECT queue FROM {s}.paused) \
-        SELECT a.queue, n0, n1, n2, n3, n4, n5, p.queue IS NOT NULL, least( \
-            (SELECT min(first) FROM generate_series(0, 255) AS band (n), LATERAL ( \
-                SELECT run_at AS first FROM {s}.job WHERE state = 1 AND NOT parked AND queue = a.queue \
-                   AND band = n AND (n < 8 OR n = 255) ORDER BY run_at, id LIMIT 1) AS lane), \
-            (SELECT min(run_at) FROM {s}.job WHERE state = 1 AND parked AND queue = a.queue)), {s}.now_1($1) \
-        FROM (SELECT) AS one LEFT JOIN all_queues a ON true LEFT JOIN counts c ON c.queue = a.queue \
-             LEFT JOIN {s}.paused p ON p.queue = a.queue";
+    let sql = "SELECT queue, n0, n1, n2, n3, n4, n5, paused, oldest, at FROM {s}.stats_1($1)";
     let clock = inner.now().map(|time| time.0);
     let rows = inner.read(sql, &[(&clock, Type::INT8)]).await?;
     let mut queues = BTreeMap::new();

@@ -57,19 +57,19 @@ fn a_server_that_takes_no_writes_and_takes_them_again() {
     block_on(store.enqueue(&[plain(1)])).unwrap();
     let set = |to: &str| {
         let all = format!(
-            "ALTER ROLE {role} {to} default_transaction_read_only; \
+            "ALTER ROLE {role} {to}; \
              SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}'"
         );
-        sql(&url, &all.replace("SET default_transaction_read_only", "SET default_transaction_read_only = on"));
+        sql(&url, &all);
         std::thread::sleep(ms(200));
     };
-    set("SET");
+    set("SET default_transaction_read_only = on");
     transient(block_on(store.enqueue(&[plain(2)])), "takes no writes");
     transient(block_on(store.prune(1)), "takes no writes");
     fatal(block_on(store.health()), "takes no writes");
     fatal(open(&theirs, world.options()), "takes no writes");
     fatal(open(&theirs, World::new().options()), "takes no writes");
-    set("RESET");
+    set("RESET default_transaction_read_only");
     block_on(store.health()).unwrap();
     block_on(store.enqueue(&[plain(2)])).unwrap();
 }
@@ -110,12 +110,12 @@ fn a_full_pool() {
         let jobs = [plain(1)];
         let first = store.enqueue(&jobs);
         let second = async {
-            tokio::time::sleep(ms(100)).await;
-            // It gets the connection when the first has given up, and that one is closed: this is another.
+            // It gets a connection when the first has given up; that of the first is closed.
+            tokio::time::sleep(ms(500)).await;
             store.prune(1).await
         };
         let third = async {
-            tokio::time::sleep(ms(200)).await;
+            tokio::time::sleep(ms(501)).await;
             store.stats().await
         };
         let all = futures_util::future::join3(first, second, third);

@@ -41,14 +41,19 @@ impl Tx<'_> {
     /// Locks and reads, in this order, what an [`enqueue`](Self::enqueue) of `jobs` looks at, and the rows of `ids`.
     pub(super) async fn prepare(&mut self, jobs: &[NewJob], ids: &[Id]) -> Result<(), Failed> {
         let specs = || jobs.iter().map(|job| &*job.spec);
-        let keys: BTreeSet<(Name, Name)> = specs()
-            .filter_map(|spec| Some((spec.queue.clone(), spec.unique.as_ref()?.key.clone())))
-            .collect();
-        let supersedes =
-            |unique: &tideway_engine::jobs::Unique| unique.conflict != Conflict::Keep;
-        if specs().any(|spec| spec.unique.as_ref().is_some_and(supersedes)) {
+        let keys = |supersede: bool| {
+            specs().filter_map(move |spec| {
+                let unique = spec.unique.as_ref()?;
+                let wanted = !supersede || unique.conflict != Conflict::Keep;
+                wanted.then(|| (spec.queue.clone(), unique.key.clone()))
+            })
+        };
+        // Those whose holder may have to go; of the others it is enough to know that there is one.
+        let taken: BTreeSet<(Name, Name)> = keys(true).collect();
+        if !taken.is_empty() {
             self.lock_limits(None).await?;
         }
+        let keys: BTreeSet<(Name, Name)> = keys(false).collect();
         self.lock_keys(&keys).await?;
         let new: Vec<Id> = specs().map(|spec| spec.id).collect();
         if !new.is_empty() {
@@ -56,11 +61,8 @@ impl Tx<'_> {
         }
         let waits = specs().flat_map(|spec| spec.waits.iter().copied());
         let all: Vec<Id> = waits.chain(ids.iter().copied()).collect();
-        if keys.is_empty() {
-            self.load_all(all).await
-        } else {
-            self.load_holders(&keys, &all).await
-        }
+        self.load_holders(&taken, &all).await?;
+        self.load_holds(keys).await
     }
 
     pub(super) async fn enqueue(&mut self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Failed> {
@@ -90,9 +92,12 @@ impl Tx<'_> {
         if let Some(unique) = &spec.unique
             && let Some(holder) = self.holder(&spec.queue, &unique.key).await?
         {
+            if unique.conflict == Conflict::Keep {
+                return Ok(Enqueued::UniqueHit(holder));
+            }
             let held = self.load(holder).await?;
             let held = held.filter(|held| held.job.state == State::Pending);
-            let Some(mut held) = held.filter(|_| unique.conflict != Conflict::Keep) else {
+            let Some(mut held) = held else {
                 return Ok(Enqueued::UniqueHit(holder));
             };
             if unique.conflict == Conflict::Reschedule {

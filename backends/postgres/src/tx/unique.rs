@@ -65,6 +65,9 @@ impl Tx<'_> {
 
     /// Locks the jobs that hold these keys, which nobody else can take meanwhile, and reads who has kept his.
     pub(super) async fn load_holders(&mut self, keys: &BTreeSet<Key>, ids: &[Id]) -> Result<(), Failed> {
+        if keys.is_empty() {
+            return self.load_all(ids.iter().copied()).await;
+        }
         self.load_holds(keys.iter().cloned()).await?;
         let holders = self.holds.values().flatten().map(|held| held.id);
         let all: Vec<Id> = holders.chain(ids.iter().copied()).collect();
