@@ -117,10 +117,11 @@ impl Inner {
         };
         let looks = by_tag.iter().map(|(tag, places)| {
             let lanes = lanes(places);
-            async move { self.part(tag, What::Look, req, &lanes, 0, 0).await }
+            async move { self.part(tag, What::Look, req, &lanes, req.limit, 0).await }
         });
         let mut looks = try_join_all(looks).await?;
         if looks.iter().any(|look| look.repeat) {
+            // A part that was only looked at is not taken by a repeat: the next claim does that.
             return Ok(looks);
         }
         let mut due = vec![0; req.lanes.len()];

@@ -199,8 +199,21 @@ for _, lane in ipairs(lanes) do
   end
 end
 
+local due_now, any = {}, false
+if what == '2' then
+  for i, lane in ipairs(lanes) do
+    due_now[i] = 0
+    if status == 0 and not paused(lane.queue) then
+      flush()
+      due_now[i] = call('ZCOUNT', lane.key, '-inf', now)
+      any = any or math.min(due_now[i], lane.max, room) > 0
+    end
+  end
+end
+
 if status == 0 and what == '2' then
-  call('SET', newest_key, pack('<dB', seq, 0), 'PX', DAY)
+  -- Where there is nothing to take, this was the claim: a repeat of it takes nothing either.
+  call('SET', newest_key, pack('<dB', seq, any and 0 or 1), 'PX', DAY)
 elseif status == 0 then
   for index, lane in ipairs(lanes) do
     if not paused(lane.queue) and not serve(index, lane) then
@@ -234,14 +247,8 @@ for _, one in ipairs(taken) do
   out[#out + 1] = one[3]
   show(out, R[one[1]], one[2])
 end
-if what == '2' then
-  for _, lane in ipairs(lanes) do
-    local due = 0
-    if status == 0 and not paused(lane.queue) then
-      due = call('ZCOUNT', lane.key, '-inf', now)
-    end
-    out[#out + 1] = due
-  end
+for _, n in ipairs(due_now) do
+  out[#out + 1] = n
 end
 local due
 for _, lane in ipairs(lanes) do
