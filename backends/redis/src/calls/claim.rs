@@ -122,6 +122,10 @@ impl Inner {
         let mut looks = try_join_all(looks).await?;
         if looks.iter().any(|look| look.repeat) {
             // A part that was only looked at is not taken by a repeat: the next claim does that.
+            for (at, job, _) in looks.iter_mut().flat_map(|look| &mut look.jobs) {
+                let lane = req.lanes.iter().position(|(lane, _)| *lane == job.lane());
+                *at = lane.unwrap_or_default();
+            }
             return Ok(looks);
         }
         let mut due = vec![0; req.lanes.len()];

@@ -69,6 +69,7 @@ function acts.delete(r)
   if r.st < SUCCEEDED then
     return refuse(r)
   end
+  forget_deleted(8)
   -- Its id stays known for a minute after its end.
   local till = later(r.ended, 60000)
   if till > now then

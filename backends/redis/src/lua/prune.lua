@@ -2,15 +2,8 @@
 -- many there were, and how many messages wait for other tags.
 local limit = tonumber(ARGV[4])
 local rest = limit
-for _, member in ipairs(call('ZRANGEBYSCORE', B .. ':ut', '-inf', now, 'LIMIT', 0, 1000)) do
-  local queue, key = string.match(member, '^(%Z+)%z(%Z+)$')
-  call('ZREM', B .. ':ut', member)
-  call('HDEL', B .. ':u:' .. queue, key)
-end
-for _, id in ipairs(call('ZRANGEBYSCORE', B .. ':vz', '-inf', now, 'LIMIT', 0, 1000)) do
-  call('ZREM', B .. ':vz', id)
-  call('HDEL', B .. ':v', id)
-end
+free_over(1000)
+forget_deleted(1000)
 while rest > 0 do
   local ids = call('ZRANGEBYSCORE', B .. ':d', '-inf', now, 'LIMIT', 0, math.min(rest, 100))
   if #ids == 0 then

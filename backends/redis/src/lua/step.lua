@@ -17,7 +17,25 @@ local function holder(queue, key)
   return id
 end
 
+-- Forgets holds that ended by time: a few at a time, so that no call pays for many.
+local function free_over(most)
+  for _, member in ipairs(call('ZRANGEBYSCORE', B .. ':ut', '-inf', now, 'LIMIT', 0, most)) do
+    local queue, key = string.match(member, '^(%Z+)%z(%Z+)$')
+    call('ZREM', B .. ':ut', member)
+    call('HDEL', B .. ':u:' .. queue, key)
+  end
+end
+
+-- As above, ids of deleted jobs.
+local function forget_deleted(most)
+  for _, id in ipairs(call('ZRANGEBYSCORE', B .. ':vz', '-inf', now, 'LIMIT', 0, most)) do
+    call('ZREM', B .. ':vz', id)
+    call('HDEL', B .. ':v', id)
+  end
+end
+
 local function take(r)
+  free_over(8)
   local till, member = -1, r.queue .. '\0' .. r.key
   if r.hold == 2 then
     till = later(now, r.holdms)

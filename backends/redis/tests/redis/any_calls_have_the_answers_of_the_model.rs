@@ -397,7 +397,11 @@ fn all(rates: bool, tags: Tags) -> impl Strategy<Value = Vec<Call>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(100))]
+    #![proptest_config(ProptestConfig {
+        cases: 100,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn they_do_while_time_goes_on(calls in all(true, Tags::One)) {
