@@ -1,0 +1,121 @@
+//! One file per call of the port: arguments for a script, and what its reply means.
+
+mod audit;
+mod claim;
+mod control;
+mod cron;
+mod enqueue;
+mod outbox;
+mod pages;
+mod prune;
+mod settle;
+mod stats;
+
+use redis::Value;
+use tideway::jobs::StoreError;
+use tideway_engine::Wall;
+use tideway_engine::jobs::Id;
+use tideway_engine::jobs::call::Cursor;
+
+use crate::error::{fatal, unreadable};
+use crate::row::{self, Shown, Stored};
+
+/// The most items one script looks at, and about the most bytes it takes: longer ones would hold others up.
+const CHUNK: usize = 100;
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// The values of a reply, read one after the other.
+pub(crate) struct Reply(std::vec::IntoIter<Value>);
+
+impl Reply {
+    pub(crate) fn of(value: Value) -> Result<Self, StoreError> {
+        match value {
+            Value::Array(values) => Ok(Self(values.into_iter())),
+            Value::ServerError(error) => Err(fatal(format!("Redis said {error}"))),
+            _ => Err(unreadable()),
+        }
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.0.len() == 0
+    }
+
+    pub(crate) fn value(&mut self) -> Option<Value> {
+        self.0.next()
+    }
+
+    pub(crate) fn int(&mut self) -> Result<i64, StoreError> {
+        match self.0.next() {
+            Some(Value::Int(n)) => Ok(n),
+            _ => Err(unreadable()),
+        }
+    }
+
+    pub(crate) fn count(&mut self) -> Result<u64, StoreError> {
+        self.int().map(|n| u64::try_from(n).unwrap_or_default())
+    }
+
+    pub(crate) fn now(&mut self) -> Result<Wall, StoreError> {
+        self.int().map(Wall)
+    }
+
+    pub(crate) fn bytes(&mut self) -> Result<Vec<u8>, StoreError> {
+        match self.0.next() {
+            Some(Value::BulkString(bytes)) => Ok(bytes),
+            _ => Err(unreadable()),
+        }
+    }
+
+    /// Bytes, or nothing.
+    pub(crate) fn maybe(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.0.next() {
+            Some(Value::BulkString(bytes)) => Ok(Some(bytes)),
+            Some(Value::Nil | Value::Boolean(false)) => Ok(None),
+            _ => Err(unreadable()),
+        }
+    }
+
+    /// A number as text, or nothing.
+    pub(crate) fn time(&mut self) -> Result<Option<Wall>, StoreError> {
+        let text = self.bytes()?;
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let text = std::str::from_utf8(&text).ok();
+        let number = text.and_then(|text| text.parse::<f64>().ok());
+        number.map(row::time).map(Some).ok_or_else(unreadable)
+    }
+
+    pub(crate) fn inner(&mut self) -> Result<Self, StoreError> {
+        self.0.next().ok_or_else(unreadable).and_then(Self::of)
+    }
+
+    /// A job as scripts show it; `None` if there is none.
+    pub(crate) fn job(&mut self) -> Result<Option<Stored>, StoreError> {
+        let shown = Shown {
+            id: self.bytes()?,
+            changing: self.bytes()?,
+            fixed: self.bytes()?,
+            payload: self.bytes()?,
+            extra: self.bytes()?,
+        };
+        Ok(row::read(shown))
+    }
+}
+
+fn id(bytes: &[u8]) -> Result<Id, StoreError> {
+    let bits = bytes.try_into().map(u128::from_be_bytes);
+    bits.map(Id::from_u128).map_err(|_| unreadable())
+}
+
+/// The bytes of the id that a page goes on behind; `None` for a cursor no store of this kind made.
+fn after(cursor: &Cursor) -> Option<Vec<u8>> {
+    match &cursor.0 {
+        None => Some(Vec::new()),
+        Some(text) => text.parse().ok().map(|id| row::id(id).to_vec()),
+    }
+}
+
+fn cursor(id: Id) -> Cursor {
+    Cursor(Some(id.to_string().into()))
+}

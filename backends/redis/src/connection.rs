@@ -1,0 +1,243 @@
+//! One connection to one server, and the pool of them. Never waits without a deadline; a connection that did not
+//! answer in time, or that nobody waited for, is not used again.
+//!
+//! Commands and values are those of the crate `redis`. Its connections are not used: each of its asynchronous ones
+//! brings a runtime of its own choosing.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use deadpool::managed::{Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult};
+use futures_util::future::{Either, select};
+use redis::{Pipeline, Value};
+use tideway::jobs::StoreError;
+use tideway_driver::{Net, NetStream};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::error::{refused, transient, unreadable};
+use crate::frame::Frame;
+use crate::url::{Address, Login};
+
+/// How much is read at once.
+const PIECE: usize = 16 * 1024;
+
+/// A buffer that grew larger than this for a reply is given back.
+const KEPT: usize = 1 << 20;
+
+/// Makes connections to one server.
+pub(crate) struct Connecting {
+    pub(crate) net: Net,
+    pub(crate) address: Address,
+    pub(crate) login: Login,
+    pub(crate) timeout: Duration,
+}
+
+/// A connection.
+pub(crate) struct Connection {
+    stream: NetStream,
+    input: BytesMut,
+    /// Replies are on their way.
+    busy: bool,
+}
+
+/// `task`, unless it takes longer.
+pub(crate) async fn within<T>(
+    net: &Net,
+    time: Duration,
+    task: impl Future<Output = T>,
+) -> Option<T> {
+    match select(pin!(task), pin!(net.sleep(time))).await {
+        Either::Left((out, _)) => Some(out),
+        Either::Right(_) => None,
+    }
+}
+
+impl Connecting {
+    /// Connects and logs in.
+    pub(crate) async fn connect(&self) -> Result<Connection, StoreError> {
+        let (host, port) = &self.address;
+        let made = within(&self.net, self.timeout, async {
+            let unreached = |error: io::Error| {
+                transient(format!("no connection to Redis at {host}:{port}: {error}"))
+            };
+            let stream = self.net.connect(host, *port).await.map_err(unreached)?;
+            let mut connection = Connection {
+                stream,
+                input: BytesMut::new(),
+                busy: false,
+            };
+            let greeting = self.login.greeting();
+            let count = greeting.len();
+            let replies = connection.send(&greeting, count).await.map_err(unreached)?;
+            for reply in replies {
+                if let Value::ServerError(error) = reply {
+                    return Err(refused(&error));
+                }
+            }
+            Ok(connection)
+        });
+        made.await.unwrap_or_else(|| {
+            Err(transient(format!(
+                "no connection to Redis at {host}:{port} in {:?}",
+                self.timeout
+            )))
+        })
+    }
+
+    /// Connects and subscribes to `channel`.
+    pub(crate) async fn subscribe(&self, channel: &str) -> Result<Connection, StoreError> {
+        let mut connection = self.connect().await?;
+        let mut subscribe = Pipeline::new();
+        subscribe.cmd("SUBSCRIBE").arg(channel);
+        match within(&self.net, self.timeout, connection.send(&subscribe, 1)).await {
+            Some(Ok(mut replies)) => match replies.pop() {
+                Some(Value::ServerError(error)) => Err(refused(&error)),
+                Some(_) => Ok(connection),
+                None => Err(unreadable()),
+            },
+            Some(Err(error)) => Err(transient(format!("no subscription at Redis: {error}"))),
+            None => Err(transient("Redis did not confirm a subscription in time")),
+        }
+    }
+}
+
+impl Connection {
+    /// The replies to `commands`, of which there are `count`; errors of the server are values.
+    pub(crate) async fn send(
+        &mut self,
+        commands: &Pipeline,
+        count: usize,
+    ) -> io::Result<Vec<Value>> {
+        self.busy = true;
+        self.write(&commands.get_packed_pipeline()).await?;
+        let mut replies = Vec::with_capacity(count);
+        while replies.len() < count {
+            replies.push(self.reply().await?);
+        }
+        self.busy = false;
+        Ok(replies)
+    }
+
+    pub(crate) async fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        poll_fn(|cx| {
+            while !bytes.is_empty() {
+                let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?;
+                if written == 0 {
+                    return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+                }
+                bytes = &bytes[written..];
+            }
+            Pin::new(&mut self.stream).poll_flush(cx)
+        })
+        .await
+    }
+
+    /// The next reply, or what the server pushes.
+    pub(crate) async fn reply(&mut self) -> io::Result<Value> {
+        let mut frame = Frame::new();
+        loop {
+            if let Some(length) = frame.end(&self.input)? {
+                let value = redis::parse_redis_value(&self.input[..length]);
+                self.input.advance(length);
+                if self.input.is_empty() && self.input.capacity() > KEPT {
+                    self.input = BytesMut::new();
+                }
+                return value.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error));
+            }
+            if poll_fn(|cx| self.poll_more(cx)).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+    }
+
+    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let before = self.input.len();
+        self.input.resize(before + PIECE, 0);
+        let mut into = ReadBuf::new(&mut self.input[before..]);
+        let polled = Pin::new(&mut self.stream).poll_read(cx, &mut into);
+        let read = into.filled().len();
+        self.input.truncate(before + read);
+        ready!(polled)?;
+        Poll::Ready(Ok(read))
+    }
+
+    /// Whether it can be used: nothing is on its way, and the server has not closed it.
+    fn is_idle(&mut self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        !self.busy && self.input.is_empty() && self.poll_more(&mut cx).is_pending()
+    }
+}
+
+impl Manager for Connecting {
+    type Type = Connection;
+    type Error = StoreError;
+
+    async fn create(&self) -> Result<Connection, StoreError> {
+        self.connect().await
+    }
+
+    async fn recycle(
+        &self,
+        connection: &mut Connection,
+        _: &Metrics,
+    ) -> RecycleResult<StoreError> {
+        if connection.is_idle() {
+            Ok(())
+        } else {
+            Err(RecycleError::message("it is closed or not in step"))
+        }
+    }
+}
+
+/// Sends `commands` on a connection of `pool` and waits for all replies.
+pub(crate) async fn exchange(
+    pool: &Pool<Connecting>,
+    commands: &Pipeline,
+    count: usize,
+) -> Result<Vec<Value>, StoreError> {
+    let Connecting {
+        net,
+        timeout,
+        address: (host, port),
+        ..
+    } = pool.manager();
+    let mut connection = match within(net, *timeout, pool.get()).await {
+        Some(Ok(connection)) => connection,
+        Some(Err(PoolError::Backend(error))) => return Err(error),
+        Some(Err(error)) => return Err(transient(format!("no connection to Redis: {error}"))),
+        None => {
+            return Err(transient(format!(
+                "all {} connections to Redis at {host}:{port} were busy for {timeout:?}: give `Options::connections` more",
+                pool.status().max_size
+            )));
+        }
+    };
+    let sent = within(net, *timeout, connection.send(commands, count)).await;
+    let demoted =
+        |value: &Value| matches!(value, Value::ServerError(error) if error.code() == "READONLY");
+    match sent {
+        Some(Ok(values)) => {
+            if values.iter().any(demoted) {
+                // The name in the URL may lead to another server since.
+                drop(Object::take(connection));
+            }
+            Ok(values)
+        }
+        Some(Err(error)) => {
+            drop(Object::take(connection));
+            Err(StoreError::Ambiguous(
+                format!("the connection to Redis at {host}:{port} broke: {error}").into(),
+            ))
+        }
+        None => {
+            drop(Object::take(connection));
+            Err(StoreError::Ambiguous(
+                format!("Redis at {host}:{port} did not answer in {timeout:?}").into(),
+            ))
+        }
+    }
+}

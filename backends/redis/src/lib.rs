@@ -1,0 +1,54 @@
+//! The job store on Redis: one server of version 7 or newer, or a cluster of them.
+//!
+//! ```no_run
+//! # async fn example<R: tideway_driver::Runtime>(runtime: R) -> Result<(), tideway::jobs::StoreError> {
+//! use tideway_driver::Net;
+//! use tideway_redis::{Options, Redis};
+//!
+//! let store = Redis::open(Net::of(runtime), "redis://localhost:6379", Options::default()).await?;
+//! # Ok(()) }
+//! ```
+//!
+//! It runs on whatever [`Runtime`](tideway_driver::Runtime) the [`Net`](tideway_driver::Net) is of, and names
+//! none. Every call is one Lua script per tag, in which the rules of the core are said again (`lua/step.lua`): a
+//! script is atomic, so a record and everything that lists it change together.
+//!
+//! The rejected alternative reads records, lets the core's `step` decide, and writes them back if nothing
+//! changed meanwhile. It says the rules once, and takes two round trips and a retry for every claim.
+//!
+//! # Tags
+//!
+//! On one server all queues share the tag `{prefix}`, and every call is one script. On a cluster each queue has the
+//! tag `{prefix:hhh}` by the 12 bits of its name that its jobs' ids carry, so that queues are spread over the nodes;
+//! see [`Tags`] for what is then more than one step. Keys are named in `lua/base.lua` and below; all of them begin
+//! with the tag, so no script touches two slots.
+//!
+//! # What is lost with the server
+//!
+//! | Redis is set to | [`Caps::durability`](tideway_engine::jobs::call::Caps::durability) | what is lost |
+//! |---|---|---|
+//! | `appendonly yes`, `appendfsync always` | `Power` | nothing that was answered |
+//! | `appendonly yes`, `appendfsync everysec` or `no` | `Process` | nothing when Redis is killed; up to a second (with `no`: what the kernel holds, about 30 s) when the machine is |
+//! | `appendonly no` | `Memory` | everything since the last snapshot, if there is any |
+//!
+//! Replication is asynchronous: whatever the setting, a failover may lose the last writes. A lost claim is harmless,
+//! since a finish counts only for the owner that claimed last; a lost enqueue is lost.
+
+#![forbid(unsafe_code)]
+
+mod calls;
+mod connection;
+mod error;
+mod frame;
+mod hub;
+mod nodes;
+mod open;
+mod options;
+mod row;
+mod scripts;
+mod slots;
+mod store;
+mod url;
+
+pub use options::{Options, Tags};
+pub use store::Redis;

@@ -1,0 +1,69 @@
+//! The Redis store as the suite opens it: a prefix of its own on a server that the tests start, and a clock that
+//! the test moves.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tideway::BoxFuture;
+use tideway_conformance::jobs::{Harness, OpenError, TestClock};
+use tideway_conformance::servers::{Persistence, RedisServer};
+use tideway_driver::Net;
+use tideway_redis::{Options, Redis};
+
+/// The Redis store on the runtime that `net` is of and `block_on` runs.
+pub(crate) struct OnRedis {
+    clock: TestClock,
+    url: Result<String, String>,
+    prefix: String,
+    net: Net,
+    block_on: fn(BoxFuture<'_, ()>),
+}
+
+/// The server of this process's tests: one that writes down what it answers.
+#[allow(dead_code, reason = "those of the cluster have another")]
+pub(crate) fn server() -> Result<String, String> {
+    static SERVER: OnceLock<Result<RedisServer, String>> = OnceLock::new();
+    let server = SERVER.get_or_init(|| RedisServer::start(Persistence::EverySecond));
+    server.as_ref().map(RedisServer::url).map_err(Clone::clone)
+}
+
+impl OnRedis {
+    /// A harness for one case, on the server of `url`.
+    pub(crate) fn new(
+        url: Result<String, String>,
+        net: Net,
+        block_on: fn(BoxFuture<'_, ()>),
+    ) -> Self {
+        static CASES: AtomicU64 = AtomicU64::new(0);
+        Self {
+            clock: TestClock::default(),
+            url,
+            prefix: format!("case-{}", CASES.fetch_add(1, Ordering::Relaxed)),
+            net,
+            block_on,
+        }
+    }
+}
+
+impl Harness for OnRedis {
+    type Store = Redis;
+
+    async fn open(&self) -> Result<Redis, OpenError> {
+        let options = Options::default()
+            .prefix(&self.prefix)
+            .clock(self.clock.store_clock());
+        Ok(Redis::open(self.net.clone(), self.url.clone()?.as_str(), options).await?)
+    }
+
+    async fn reopen(&self) -> Result<Redis, OpenError> {
+        self.open().await
+    }
+
+    fn clock(&self) -> Option<TestClock> {
+        Some(self.clock.clone())
+    }
+
+    fn block_on(&self, task: BoxFuture<'_, ()>) {
+        (self.block_on)(task);
+    }
+}

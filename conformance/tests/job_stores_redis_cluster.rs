@@ -1,0 +1,37 @@
+//! The job store suite on the Redis store on a cluster of three masters, on tokio.
+
+#[path = "job_stores/redis.rs"]
+mod redis;
+
+use std::sync::{LazyLock, OnceLock};
+
+use tideway_conformance::servers::{Persistence, RedisCluster};
+use tideway_driver::Net;
+use tideway_tokio::Tokio;
+use tokio::runtime::Runtime;
+
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
+
+fn block_on(task: tideway::BoxFuture<'_, ()>) {
+    RUNTIME.block_on(task);
+}
+
+fn net() -> Net {
+    Net::of(Tokio::new(RUNTIME.handle().clone()))
+}
+
+/// The cluster of this process's tests.
+fn url() -> Result<String, String> {
+    static CLUSTER: OnceLock<Result<RedisCluster, String>> = OnceLock::new();
+    let cluster =
+        CLUSTER.get_or_init(|| RedisCluster::start_with(Persistence::EverySecond, &[]));
+    let urls = cluster.as_ref().map_err(Clone::clone)?.urls();
+    let hosts: Vec<&str> = urls.iter().map(|url| url.trim_start_matches("redis://")).collect();
+    Ok(format!("redis-cluster://{}", hosts.join(",")))
+}
+
+tideway_conformance::job_store_suite! {
+    name: redis_cluster,
+    harness: redis::OnRedis::new(url(), net(), block_on),
+    levels: [L0, Batch, Unique, Cron, Control, List, Limits, Waits, Wake, Time, Durable, Stress],
+}
