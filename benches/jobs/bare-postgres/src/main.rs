@@ -156,7 +156,7 @@ fn main() {
     bench_served::runtime(&args).block_on(async {
         let net = Net::of(Tokio::current());
         let store = Postgres::open(net, &args.url, Options::default()).await;
-        bench_ours::enqueue_one(store.expect("the store opens")).await;
+        bench_ours::one_job(store.expect("the store opens")).await;
         let connect = async || {
             let connected = tokio_postgres::connect(&args.url, NoTls).await;
             let (client, connection) = connected.expect("the database is there");

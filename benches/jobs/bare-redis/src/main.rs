@@ -12,24 +12,39 @@ use tideway_redis::{Options, Redis};
 use tideway_tokio::Tokio;
 use tokio::sync::Mutex;
 
-/// As the store puts them together.
-macro_rules! script {
-    ($flags:literal, $($part:literal),*) => {
-        concat!("#!lua", $flags, $("\n", include_str!(
-            concat!("../../../../backends/redis/src/lua/", $part, ".lua"))),*)
+/// The file of that name in the store.
+macro_rules! lua {
+    ($name:literal) => {
+        include_str!(concat!(
+            "../../../../backends/redis/src/lua/",
+            $name,
+            ".lua"
+        ))
     };
 }
 
-const ENQUEUE: &str = script!("", "base", "limits", "step", "insert", "enqueue");
-const CLAIM: &str = script!(" flags=allow-oom", "base", "limits", "step", "claim");
-const SETTLE: &str = script!(
-    " flags=allow-oom",
-    "base",
-    "limits",
-    "step",
-    "insert",
-    "settle"
-);
+/// As the store puts them together: the short way, and the long one as a function in it. Whether it still does is
+/// checked when the program starts.
+macro_rules! script {
+    ($flags:literal, [$($part:literal),*], $fast:literal) => {
+        concat!("#!lua", $flags, "\n", lua!("fast"), "\nlocal function full()\n", lua!("base"),
+            $("\n", lua!($part),)* "end\n", lua!($fast))
+    };
+}
+
+const SCRIPTS: [&str; 3] = [
+    script!("", ["limits", "step", "insert", "enqueue"], "enqueue_fast"),
+    script!(
+        " flags=allow-oom",
+        ["limits", "step", "claim"],
+        "claim_fast"
+    ),
+    script!(
+        " flags=allow-oom",
+        ["limits", "step", "insert", "settle"],
+        "settle_fast"
+    ),
+];
 
 /// Jobs of a script that enqueues or settles, as in the store.
 const CHUNK: usize = 100;
@@ -173,7 +188,7 @@ fn main() {
     bench_served::runtime(&args).block_on(async {
         let net = Net::of(Tokio::current());
         let store = Redis::open(net, &args.url, Options::default()).await;
-        bench_ours::enqueue_one(store.expect("the store opens")).await;
+        bench_ours::one_job(store.expect("the store opens")).await;
         let client = redis::Client::open(args.url.as_str()).expect("a URL");
         let connect = async || {
             let connection = client.get_multiplexed_async_connection().await;
@@ -184,12 +199,10 @@ fn main() {
         let specs: Vec<Vec<u8>> = specs.query_async(&mut first).await.expect("a hash");
         assert_eq!(specs.len(), 1, "one job was enqueued");
         cmd("FLUSHALL").exec_async(&mut first).await.expect("empty");
-        let mut digests =
-            [ENQUEUE, CLAIM, SETTLE].map(|text| Script::new(text).get_hash().to_owned());
-        for (digest, text) in digests.iter_mut().zip([ENQUEUE, CLAIM, SETTLE]) {
-            let load = cmd("SCRIPT").arg("LOAD").arg(text).clone();
-            *digest = load.query_async(&mut first).await.expect("a script");
-        }
+        let digests = SCRIPTS.map(|text| Script::new(text).get_hash().to_owned());
+        let exist = cmd("SCRIPT").arg("EXISTS").arg(&digests).clone();
+        let exist: Vec<bool> = exist.query_async(&mut first).await.expect("an answer");
+        assert_eq!(exist, [true; 3], "the store runs other scripts than these");
         let bare = Bare {
             args: args.clone(),
             connections: Arc::new([Mutex::new(first), Mutex::new(connect().await)]),

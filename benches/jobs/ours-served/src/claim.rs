@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use bench_served::{Queue as _, Work, percentile, print};
 use bytes::Bytes;
-use tideway::jobs::JobStore as _;
+use tideway::jobs::{DynJobStore, JobStore as _};
 use tideway_engine::jobs::call::{ClaimReq, Lane, Settle, Settled};
-use tideway_engine::jobs::{Fence, Kind, Name, Outcome, Owner};
+use tideway_engine::jobs::{Fence, Kind, Name, Outcome, Owner, Record};
 
 use crate::InStore;
 
@@ -26,55 +26,53 @@ pub(crate) async fn run(queue: &InStore) {
             .await;
         made += count;
     }
-    let owner = Owner(7);
     let mut times = Vec::new();
     for seq in 1..=WARM + CLAIMS {
-        let lane = Lane {
-            queue: Name::new("default").expect("a name"),
-            band: 0,
-        };
-        let req = ClaimReq {
-            owner,
-            seq,
-            lanes: vec![(lane, TAKEN)],
-            limit: TAKEN,
-            max_bytes: 8 << 20,
-            lease: Duration::from_secs(60),
-        };
-        let start = Instant::now();
-        let claimed = store.claim(&req).await.expect("claimed");
-        let took = start.elapsed();
-        assert_eq!(claimed.jobs.len(), TAKEN as usize);
+        let took = turn(store, seq, TAKEN).await;
         if seq > WARM {
             times.push(took.as_secs_f64() * 1e3);
         }
-        let settles: Vec<Settle> = claimed
-            .jobs
-            .iter()
-            .map(|record| Settle {
-                id: record.id(),
-                fence: Fence {
-                    token: record.token,
-                    owner,
-                },
-                outcome: Outcome::Succeeded(Bytes::new()),
-                progress: None,
-                then: Vec::new(),
-            })
-            .collect();
-        let settled = store.settle(&settles).await.expect("settled");
-        let applied = Settled::Applied(Kind::Succeed);
-        assert!(settled.iter().all(|one| *one == applied));
-        queue
-            .push(
-                (0..TAKEN as usize)
-                    .map(|n| Work::new(made + n, 0))
-                    .collect(),
-            )
-            .await;
+        let more = (0..TAKEN as usize).map(|n| Work::new(made + n, 0));
+        queue.push(more.collect()).await;
         made += TAKEN as usize;
     }
     let numbers = [("p50", 0.5), ("p99", 0.99), ("max", 1.0)]
         .map(|(name, part)| (format!("claim_{name}_ms"), percentile(&mut times, part)));
     print("ours", &numbers);
+}
+
+/// Claims so many jobs, settles them, and tells how long the claim took.
+pub(crate) async fn turn(store: &DynJobStore, seq: u64, count: u32) -> Duration {
+    let owner = Owner(7);
+    let lane = Lane {
+        queue: Name::new("default").expect("a name"),
+        band: 0,
+    };
+    let req = ClaimReq {
+        owner,
+        seq,
+        lanes: vec![(lane, count)],
+        limit: count,
+        max_bytes: 8 << 20,
+        lease: Duration::from_secs(60),
+    };
+    let start = Instant::now();
+    let claimed = store.claim(&req).await.expect("claimed");
+    let took = start.elapsed();
+    assert_eq!(claimed.jobs.len(), count as usize);
+    let settle = |record: &Record| Settle {
+        id: record.id(),
+        fence: Fence {
+            token: record.token,
+            owner,
+        },
+        outcome: Outcome::Succeeded(Bytes::new()),
+        progress: None,
+        then: Vec::new(),
+    };
+    let settles: Vec<Settle> = claimed.jobs.iter().map(settle).collect();
+    let settled = store.settle(&settles).await.expect("settled");
+    let applied = Settled::Applied(Kind::Succeed);
+    assert!(settled.iter().all(|one| *one == applied));
+    took
 }

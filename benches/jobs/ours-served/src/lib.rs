@@ -105,22 +105,24 @@ impl Queue for InStore {
     }
 }
 
-fn producer(store: impl JobStore, rt: Tokio) -> Jobs {
+fn producer(store: DynJobStore, rt: Tokio) -> Jobs {
     Jobs::new(
-        DynJobStore::new(store),
+        store,
         Clock::new(tideway_driver::tasks(rt)),
         &Seed::from_u64(1),
         MaxPayload::default(),
     )
 }
 
-/// Enqueues one job in `store`, for those who want to see what it looks like there.
+/// Enqueues, claims and settles one job in `store`, for those who want to see what it does with one.
 ///
 /// # Panics
 /// If it cannot.
-pub async fn enqueue_one(store: impl JobStore) {
-    let enqueued = producer(store, Tokio::current()).enqueue(Ours(Work::new(0, 0)));
-    enqueued.await.expect("enqueued");
+pub async fn one_job(store: impl JobStore) {
+    let store = DynJobStore::new(store);
+    let jobs = producer(DynJobStore::clone(&store), Tokio::current());
+    jobs.enqueue(Ours(Work::new(0, 0))).await.expect("enqueued");
+    claim::turn(&store, 1, 1).await;
 }
 
 /// The program: `open` opens the store at the URL of the command line; `deleted` tells whether it forgets jobs
@@ -140,7 +142,7 @@ where
         let counted = Counted::new(open(net.clone()).await, enqueues.clone());
         let queue = InStore {
             args: args.clone(),
-            jobs: producer(counted, rt),
+            jobs: producer(DynJobStore::new(counted), rt),
             store: DynJobStore::new(Counted::new(open(net).await, works.clone())),
             enqueues,
             works,

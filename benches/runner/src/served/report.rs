@@ -208,12 +208,21 @@ fn twice(results: &Results) {
 fn cell(values: &[f64]) -> String {
     match spread(values) {
         None => String::new(),
-        Some(spread) if spread.min == spread.max => number(spread.median),
+        Some(spread) if spread.min == spread.max => figure(spread.median),
         Some(spread) => format!(
             "{} – **{}** – {}",
-            number(spread.min),
-            number(spread.median),
-            number(spread.max)
+            figure(spread.min),
+            figure(spread.median),
+            figure(spread.max)
         ),
+    }
+}
+
+/// Calls per job are some thousandths.
+fn figure(value: f64) -> String {
+    match value {
+        0.0 => "0".to_owned(),
+        value if value.abs() < 0.1 => format!("{value:.4}"),
+        value => number(value),
     }
 }
