@@ -24,7 +24,10 @@ async fn produce(store: tideway_redis::Redis, first: u128, stop: Arc<AtomicBool>
         loop {
             match store.enqueue(&[plain(n)]).await {
                 Ok(out) => {
-                    assert!(matches!(out[..], [Enqueued::Inserted | Enqueued::Duplicate]));
+                    assert!(matches!(
+                        out[..],
+                        [Enqueued::Inserted | Enqueued::Duplicate]
+                    ));
                     accepted.push(n);
                     break;
                 }
@@ -65,7 +68,10 @@ fn five_times_under_load() {
     let mut all = 0;
     for producer in producers {
         for n in block_on(producer).expect("a producer") {
-            assert!(record(&store, id(n)).is_some(), "job {n:x} was accepted and is lost");
+            assert!(
+                record(&store, id(n)).is_some(),
+                "job {n:x} was accepted and is lost"
+            );
             all += 1;
         }
     }
