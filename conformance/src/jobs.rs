@@ -20,6 +20,7 @@ mod level;
 pub mod mutant;
 mod paging;
 mod suite;
+mod victim;
 mod wait;
 mod worker;
 
@@ -79,6 +80,7 @@ macro_rules! __job_cases {
             claiming L0 a_claim_takes_at_most_its_limit,
             claiming L0 a_claim_takes_at_most_its_bytes_but_at_least_one_job,
             claiming L0 each_lane_gives_at_most_its_own_share,
+            claiming L0 a_lane_asked_again_gives_more,
             claiming L0 lanes_are_served_in_the_order_asked,
             claiming L0 a_lane_is_first_in_first_out,
             claiming L0 what_is_not_asked_for_is_not_touched,
@@ -151,6 +153,7 @@ macro_rules! __job_cases {
             control Control a_cancelled_job_that_crashes_is_not_run_again,
             control Control a_reschedule_moves_pending_jobs_only,
             control Control a_revived_job_starts_anew,
+            control Control a_revived_job_that_had_expired_runs,
             control Control only_ended_jobs_can_be_deleted,
             control Control the_id_of_a_deleted_job_is_known_for_a_minute,
             control Control stats_count_every_state,
@@ -181,6 +184,7 @@ macro_rules! __job_cases {
             wake Wake a_hint_follows_every_enqueue,
             wake Wake a_hint_follows_the_enqueue_of_a_later_job,
             wake Wake a_hint_follows_jobs_that_come_with_a_settle,
+            wake Wake a_hint_follows_the_jobs_of_a_slot,
             wake Wake a_hint_follows_a_resume,
             wake Wake every_worker_hears_the_hint,
             wake Wake a_cancel_request_reaches_the_owner,
@@ -190,13 +194,13 @@ macro_rules! __job_cases {
             time Time a_lease_runs_out_at_its_end,
             time Time a_lease_from_the_future_has_run_out,
             time Time a_job_past_its_expiry_is_not_started,
-            time Time a_revived_job_that_had_expired_runs,
             time Time ended_jobs_are_kept_for_their_time,
             time Time a_prune_forgets_at_most_its_limit,
             durable Durable records_survive_a_restart,
             durable Durable a_claim_can_be_repeated_after_a_restart,
             durable Durable ids_are_known_after_a_restart,
             durable Durable pauses_and_what_is_declared_survive_a_restart,
+            durable Durable what_was_acknowledged_survives_a_kill,
             stress Stress clients_at_once_never_share_a_lease,
             stress Stress random_calls_at_once_lose_nothing,
             linear Stress replies_are_those_of_one_call_after_the_other,
@@ -216,6 +220,7 @@ macro_rules! __job_tests {
                 let levels = &[$($crate::jobs::Level::$level),+];
                 let results = option_env!("CARGO_TARGET_TMPDIR");
                 $crate::jobs::Suite::new(stringify!($name), results, $harness, levels)
+                    .at(module_path!())
             }
 
             $(

@@ -56,9 +56,13 @@ impl Harness for Wrong {
     }
 }
 
+/// Needs a store in a second process, and this one is in the memory of the first.
+const ELSEWHERE: &str = "what_was_acknowledged_survives_a_kill";
+
 /// The cases that fail for `mutant`.
 fn kills(mutant: Option<Mutant>) -> Vec<&'static str> {
-    let fails = CASES.iter().filter(|case| {
+    let cases = CASES.iter().filter(|case| case.name != ELSEWHERE);
+    let fails = cases.filter(|case| {
         let suite = Suite::new("mutants", None, Wrong::new(mutant), Level::ALL);
         !matches!(suite.judge(case), Ok(Came::Kept))
     });

@@ -17,7 +17,7 @@ use futures_util::stream::FuturesUnordered;
 use tideway::jobs::call::{Control, Limit, Scope, Wake};
 use tideway::jobs::cron::Overlap;
 use tideway::jobs::pool::{
-    Call, ConfigError, CronJob, Input, Note, Output, Pool, PoolConfig, PoolReport,
+    Call, ConfigError, CronJob, Input, Note, Output, Pool, PoolConfig, PoolReport, Run,
 };
 use tideway::jobs::{DynJobStore, Id, JobState, JobStore as _, Kinds, StoreError};
 use tideway::pipeline::Pipeline;
@@ -71,7 +71,7 @@ pub struct Worker<R: Runtime> {
 
 /// A running job as the worker knows it.
 struct Handle {
-    token: u64,
+    run: Run,
     state: JobState,
     abort: AbortHandle,
 }
@@ -200,45 +200,29 @@ impl<R: Runtime> Worker<R> {
     }
 
     fn job_ended(&mut self, now: Mono, ended: job::Ended) {
-        let job::Ended { id, token, end } = ended;
-        if self
-            .running
-            .get(&id)
-            .is_some_and(|handle| handle.token == token)
-            && let Some(handle) = self.running.remove(&id)
+        let job::Ended { run, end } = ended;
+        let known = self.running.get(&run.id);
+        if known.is_some_and(|handle| handle.run == run)
+            && let Some(handle) = self.running.remove(&run.id)
             && let Some(progress) = handle.state.take_checkpoint()
         {
-            self.pool.input(
-                now,
-                Input::Checkpoint {
-                    id,
-                    token,
-                    progress,
-                },
-            );
+            self.pool.input(now, Input::Checkpoint { run, progress });
         }
         self.pool.input(
             now,
             match end {
-                Some(end) => Input::Ended { id, token, end },
-                None => Input::Dropped { id, token },
+                Some(end) => Input::Ended { run, end },
+                None => Input::Dropped { run },
             },
         );
     }
 
     fn checkpoints(&mut self, now: Mono) {
         self.next_checkpoints = now.plus(CHECKPOINTS);
-        for (id, handle) in &self.running {
+        for handle in self.running.values() {
             if let Some(progress) = handle.state.take_checkpoint() {
-                let (id, token) = (*id, handle.token);
-                self.pool.input(
-                    now,
-                    Input::Checkpoint {
-                        id,
-                        token,
-                        progress,
-                    },
-                );
+                let run = handle.run;
+                self.pool.input(now, Input::Checkpoint { run, progress });
             }
         }
     }
@@ -269,7 +253,7 @@ impl<R: Runtime> Worker<R> {
             Output::Prune(limit) => self.call(Call::Prune, async move {
                 store.prune(limit).await.map(Input::Pruned)
             }),
-            Output::Start(record) => self.start(&record),
+            Output::Start(run, record) => self.start(run, &record),
             Output::Cancel(id) => {
                 if let Some(handle) = self.running.get(&id) {
                     handle.state.cancel();
@@ -303,27 +287,19 @@ impl<R: Runtime> Worker<R> {
         }));
     }
 
-    fn start(&mut self, record: &tideway::jobs::Record) {
-        let (id, token) = (record.id(), record.token);
+    fn start(&mut self, run: Run, record: &tideway::jobs::Record) {
         let Some(running) = self.kinds.start(&self.app, record) else {
             let end = tideway::jobs::pool::End::Unknown;
             let now = self.rt.now().mono;
-            self.pool.input(now, Input::Ended { id, token, end });
+            self.pool.input(now, Input::Ended { run, end });
             return;
         };
         if self.running.is_empty() {
             self.next_checkpoints = self.rt.now().mono.plus(CHECKPOINTS);
         }
-        let (abort, work) = job::job(id, token, running.work, self.inbox.clone());
+        let (abort, work) = job::job(run, running.work, self.inbox.clone());
         let state = running.state;
-        self.running.insert(
-            id,
-            Handle {
-                token,
-                state,
-                abort,
-            },
-        );
+        self.running.insert(run.id, Handle { run, state, abort });
         self.rt.spawn(work);
     }
 }

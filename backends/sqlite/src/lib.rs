@@ -9,7 +9,7 @@
 //!
 //! It runs on any runtime and needs none: one thread of its own owns the connection that writes,
 //! another the one that reads. Calls that wait while a transaction commits are done together in the next
-//! one, each in a savepoint, so that many callers share one flush to the disk.
+//! one, so that many callers share one flush to the disk; if one of them fails, each is done again alone.
 //!
 //! The rejected alternative is a pool of connections driven through a runtime's blocking threads. SQLite
 //! has one writer at a time whatever the pool; its members would only wait for each other, each with

@@ -176,9 +176,9 @@ impl Worker {
 
     fn serve_group(&self, group: &mut [Box<dyn Work>]) {
         match self.transact(group) {
-            Ok(failed) => {
-                for (call, failed) in group.iter_mut().zip(failed) {
-                    call.answer(failed);
+            Ok(()) => {
+                for call in group {
+                    call.answer(None);
                 }
             }
             Err(error) if group.len() == 1 || matches!(error, StoreError::Transient(_)) => {
@@ -186,7 +186,8 @@ impl Worker {
                     call.answer(Some(error.clone()));
                 }
             }
-            // One of them took the transaction down, as a full disk does: the others go alone.
+            // One of them failed: each goes alone. A savepoint for each would spare the others that, but have
+            // SQLite copy every page that a call changes, and nearly all calls succeed.
             Err(_) => {
                 for call in group.chunks_mut(1) {
                     self.serve_group(call);
@@ -195,65 +196,35 @@ impl Worker {
         }
     }
 
-    /// Runs the calls in one transaction. What failed of each, or what failed of all of them.
-    fn transact(&self, group: &mut [Box<dyn Work>]) -> Result<Vec<Option<StoreError>>, StoreError> {
+    /// Runs the calls in one transaction, all or none.
+    fn transact(&self, group: &mut [Box<dyn Work>]) -> Result<(), StoreError> {
         let begin = match self.role {
             Role::Writer => "BEGIN IMMEDIATE",
             Role::Reader => "BEGIN",
         };
         self.exec(begin).map_err(|error| refused(&error))?;
-        let now = (self.clock)();
-        let done = if group.len() == 1 {
-            self.run(&mut *group[0], now)
-                .map(|hints| (vec![None], hints))
-        } else {
-            self.run_all(group, now)
-        };
-        let ended = match done {
-            Ok((failed, hints)) => self
+        let ended = match self.run(group, (self.clock)()) {
+            Ok(hints) => self
                 .exec("COMMIT")
-                .map(|()| (failed, hints))
+                .map(|()| hints)
                 .map_err(|error| of_commit(&error)),
             Err(error) => Err(refused(&error)),
         };
         if ended.is_err() && !self.db.is_autocommit() {
             let _ = self.exec("ROLLBACK");
         }
-        let (failed, hints) = ended?;
-        self.hub.send(&hints);
-        Ok(failed)
+        self.hub.send(&ended?);
+        Ok(())
     }
 
-    fn run(&self, call: &mut dyn Work, now: Wall) -> rusqlite::Result<Hints> {
-        let mut tx = Tx::new(&self.db, now);
-        call.run(&mut tx)?;
-        tx.finish()
-    }
-
-    /// Each call in a savepoint: one that fails leaves nothing behind. An error is one of all.
-    fn run_all(
-        &self,
-        group: &mut [Box<dyn Work>],
-        now: Wall,
-    ) -> rusqlite::Result<(Vec<Option<StoreError>>, Hints)> {
+    fn run(&self, group: &mut [Box<dyn Work>], now: Wall) -> rusqlite::Result<Hints> {
         let mut hints = Hints::default();
-        let mut all = Vec::with_capacity(group.len());
         for call in group {
-            self.exec("SAVEPOINT call")?;
-            match self.run(&mut **call, now) {
-                Ok(more) => {
-                    hints.absorb(more);
-                    all.push(None);
-                }
-                Err(error) if self.db.is_autocommit() => return Err(error),
-                Err(error) => {
-                    self.exec("ROLLBACK TO call")?;
-                    all.push(Some(refused(&error)));
-                }
-            }
-            self.exec("RELEASE call")?;
+            let mut tx = Tx::new(&self.db, now);
+            call.run(&mut tx)?;
+            hints.absorb(tx.finish()?);
         }
-        Ok((all, hints))
+        Ok(hints)
     }
 
     fn exec(&self, sql: &str) -> rusqlite::Result<()> {

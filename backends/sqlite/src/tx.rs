@@ -7,11 +7,13 @@ mod control;
 mod cron;
 mod enqueue;
 mod expired;
+mod fronts;
 mod limits;
 mod pages;
 mod prune;
 mod settle;
 mod stats;
+mod tally;
 mod unique;
 mod waits;
 
@@ -23,14 +25,15 @@ use tideway_engine::jobs::{Event, Id, Kind, Name, Refused, State, step};
 
 use crate::hub::Hints;
 use crate::row::{self, Stored, columns, links};
+use tally::Tally;
 
 /// A call at one time of the store's clock.
 pub(crate) struct Tx<'c> {
     db: &'c Connection,
     pub(crate) now: Wall,
     hints: Hints,
-    /// How the counts of queues change; written once, at the end.
-    tally: BTreeMap<Name, [i64; State::ALL.len()]>,
+    /// How the counts of queues change.
+    tally: Tally,
     /// Whether there are limits; `None` until somebody asks.
     limited: Option<bool>,
     /// Whether ids of deleted jobs are kept; `None` until somebody asks.
@@ -51,7 +54,7 @@ impl<'c> Tx<'c> {
             db,
             now,
             hints: Hints::default(),
-            tally: BTreeMap::new(),
+            tally: Tally::default(),
             limited: None,
             deleted: None,
             ends: Vec::new(),
@@ -64,36 +67,8 @@ impl<'c> Tx<'c> {
     /// Writes what was put off. The hints may be sent once the transaction is committed.
     pub(crate) fn finish(mut self) -> rusqlite::Result<Hints> {
         self.unpark()?;
-        let mut add = self.db.prepare_cached(
-            "INSERT INTO tally (queue, state, n) VALUES (?1, ?2, ?3) \
-             ON CONFLICT DO UPDATE SET n = n + excluded.n",
-        )?;
-        for (queue, counts) in std::mem::take(&mut self.tally) {
-            for (state, by) in State::ALL.into_iter().zip(counts) {
-                if by != 0 {
-                    add.execute(params![&*queue, row::state(state), by])?;
-                }
-            }
-        }
+        self.tally.write(self.db)?;
         Ok(self.hints)
-    }
-
-    fn count(&mut self, queue: &Name, state: State, by: i64) {
-        // Not by `entry`: that would touch the count of the shared name for every job.
-        if !self.tally.contains_key(queue) {
-            self.tally.insert(queue.clone(), Default::default());
-        }
-        if let Some(counts) = self.tally.get_mut(queue) {
-            counts[row::state(state) as usize] += by;
-        }
-    }
-
-    /// The name of a queue, as one of those counted if it is among them.
-    fn known_queue(&self, text: &str) -> Name {
-        match self.tally.get_key_value(text) {
-            Some((known, _)) => known.clone(),
-            None => row::queue_name(text),
-        }
     }
 
     /// The job of `id`.
@@ -207,8 +182,7 @@ impl<'c> Tx<'c> {
     fn saved(&mut self, stored: &Stored, from: State, kind: Kind) -> rusqlite::Result<()> {
         let job = &stored.job;
         if from != job.state {
-            self.count(&job.spec.queue, from, -1);
-            self.count(&job.spec.queue, job.state, 1);
+            self.tally.moved(&job.spec.queue, from, job.state);
         }
         if job.state == State::Pending {
             self.hints.queue(&job.spec.queue);

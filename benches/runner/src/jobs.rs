@@ -4,7 +4,7 @@
 mod options;
 mod peer;
 mod report;
-mod run;
+pub(crate) mod run;
 
 use crate::Outcome;
 

@@ -1,6 +1,6 @@
 //! The benchmark's runner: builds the servers, starts one at a time on its own core, drives it
 //! from another and writes Markdown to standard output; progress goes to standard error. `jobs` does
-//! the like for job queues, which need no driving.
+//! the like for job queues, which need no driving; `jobs-redis` and `jobs-postgres` for those on a server.
 //!
 //! It sends traffic to 127.0.0.1 only, and every run has an end.
 
@@ -14,6 +14,7 @@ mod measure;
 mod options;
 mod peer;
 mod report;
+mod served;
 mod server;
 mod table;
 
@@ -23,6 +24,10 @@ fn main() -> ExitCode {
     let mut words = std::env::args().skip(1).peekable();
     let outcome = if words.next_if_eq("jobs").is_some() {
         jobs::main(words)
+    } else if words.next_if_eq("jobs-redis").is_some() {
+        served::main(served::Store::Redis, words)
+    } else if words.next_if_eq("jobs-postgres").is_some() {
+        served::main(served::Store::Postgres, words)
     } else {
         options::parse(words).and_then(|options| run(&options))
     };

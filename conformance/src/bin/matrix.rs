@@ -13,12 +13,14 @@ use tideway_conformance::suite::results::{Line, Verdict, read};
 use tideway_conformance::{jobs, suite};
 
 const RUNTIMES: [&str; 4] = ["tokio_multi", "tokio_current", "async_std", "smol"];
-const STORES: [&str; 7] = [
+const STORES: [&str; 9] = [
     "memory_tokio",
+    "memory_tokio_multi",
     "memory_async_std",
     "memory_smol",
     "memory_waiting",
     "sqlite_tokio",
+    "sqlite_tokio_multi",
     "sqlite_async_std",
     "sqlite_smol",
 ];

@@ -1,11 +1,12 @@
 //! What a claim gives: the jobs as they were enqueued, no more than asked, in order.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tideway_engine::Wall;
 use tideway_engine::jobs::retry::Retry;
-use tideway_engine::jobs::{Id, State};
+use tideway_engine::jobs::{Id, Record, State};
 
 use super::Cx;
 use super::fixture::{id, job, jobs};
@@ -132,6 +133,31 @@ pub async fn each_lane_gives_at_most_its_own_share(cx: &Cx) {
     let claimed = cx.claim(&req).await.jobs;
     let of = |queue: &str| claimed.iter().filter(|job| job.spec.queue == queue).count();
     same((of("mail"), of("maps")), (1, 2), "the shares were 1 and 2");
+}
+
+/// A worker that serves lanes in turn asks each for its share, then all for what is left.
+pub async fn a_lane_asked_again_gives_more(cx: &Cx) {
+    cx.add_all(&jobs("mail", 4)).await;
+    cx.add_all(&jobs("maps", 4)).await;
+    let mut req = cx
+        .worker()
+        .req(&[("mail", 0), ("maps", 0), ("mail", 0), ("maps", 0)], 6);
+    req.lanes[0].1 = 1;
+    req.lanes[1].1 = 1;
+    req.lanes[2].1 = 2;
+    let of = |claimed: &[Record], queue: &str| {
+        let ours = claimed.iter().filter(|job| job.spec.queue == queue);
+        ours.count()
+    };
+    let claimed = cx.claim(&req).await.jobs;
+    same(
+        (of(&claimed, "mail"), of(&claimed, "maps")),
+        (3, 3),
+        "one each, then two of mail, then what the limit leaves of maps",
+    );
+    let ids = |jobs: &[Record]| -> BTreeSet<Id> { jobs.iter().map(Record::id).collect() };
+    let again = cx.claim(&req).await.jobs;
+    same(ids(&again), ids(&claimed), "a repeat gives the same jobs");
 }
 
 /// The order of lanes is the priority, decided by the worker.

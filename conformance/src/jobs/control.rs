@@ -207,6 +207,35 @@ pub async fn a_revived_job_starts_anew(cx: &Cx) {
     );
 }
 
+/// Whoever revives an expired job wants it to run: its time counts from the revival.
+pub async fn a_revived_job_that_had_expired_runs(cx: &Cx) {
+    let expiry = Duration::from_secs(1);
+    let worker = cx.worker();
+    let revive = |select| Control::Revive(select, Start::Now);
+    let id = cx.add(job("mail").expiry(expiry).build()).await;
+    cx.pass(expiry).await;
+    cx.prune(100).await;
+    same(cx.record(id).await.state, State::Dead, "it has expired");
+    same(cx.ask(id, revive).await, None, "it is dead");
+    cx.prune(100).await;
+    if let Some(clock) = cx.clock() {
+        clock.advance(expiry - Duration::from_millis(1));
+    }
+    let claimed = worker.take("mail").await;
+    same(
+        (claimed.id(), claimed.attempt),
+        (id, 1),
+        "it has a second from its revival, or it would be dead again at once",
+    );
+    worker.settle(&claimed, super::worker::release()).await;
+    cx.pass(expiry).await;
+    same(
+        worker.claim("mail", 9).await.len(),
+        0,
+        "a revival does not lift the expiry",
+    );
+}
+
 /// A record may be forgotten when nothing can happen to it any more.
 pub async fn only_ended_jobs_can_be_deleted(cx: &Cx) {
     let ids = one_of_each(cx, "mail").await;

@@ -15,6 +15,7 @@ use tideway_engine::jobs::call::{
 use tideway_engine::jobs::{Id, Name, NewJob, Record};
 
 use super::harness::{Erased, OpenError};
+use super::victim::{self, Said};
 use super::wait::{latch, sleep};
 use super::{TestClock, Worker};
 use crate::suite::claim::{fail, same};
@@ -32,19 +33,36 @@ pub struct Cx {
     store: Arc<Mutex<Option<DynJobStore>>>,
     caps: Caps,
     clock: Option<TestClock>,
+    /// The name of the case's test in this program.
+    test: Option<String>,
 }
 
 impl Cx {
-    pub(super) async fn open(harness: Arc<dyn Erased>) -> Result<Self, OpenError> {
+    pub(super) async fn open(
+        harness: Arc<dyn Erased>,
+        test: Option<String>,
+    ) -> Result<Self, OpenError> {
         let store = harness.open().await?;
-        let clock = harness.clock();
-        let caps = store.caps();
-        Ok(Self {
+        Ok(Self::of(harness, store, test))
+    }
+
+    /// As a second process: the store of this namespace.
+    pub(super) async fn attach(
+        harness: Arc<dyn Erased>,
+        namespace: &str,
+    ) -> Result<Self, OpenError> {
+        let store = harness.open_at(namespace).await?;
+        Ok(Self::of(harness, store, None))
+    }
+
+    fn of(harness: Arc<dyn Erased>, store: DynJobStore, test: Option<String>) -> Self {
+        Self {
+            caps: store.caps(),
+            clock: harness.clock(),
             harness,
             store: Arc::new(Mutex::new(Some(store))),
-            caps,
-            clock,
-        })
+            test,
+        }
     }
 
     /// The store.
@@ -81,6 +99,31 @@ impl Cx {
                 "what nobody can open is lost",
             ),
         }
+    }
+
+    /// Closes the store, lets a second process work on it, kills that when it has said so much, and opens the
+    /// store again. What the other was told by the store.
+    pub(super) async fn kill_after(&self, said: usize) -> Vec<Said> {
+        let (Some(namespace), Some(test)) = (self.harness.namespace(), self.test.clone()) else {
+            fail(
+                "a namespace that a second process can open",
+                "`Harness::namespace` gives none, or the suite was not made by `job_store_suite!`",
+                "what survives the death of a process is seen only where one dies",
+            )
+        };
+        drop(self.slot().take());
+        let (ended, end) = latch();
+        let watch = thread::spawn(move || {
+            let _ended = ended;
+            victim::kill_after(said, &test, &namespace)
+        });
+        end.await;
+        let said = match watch.join() {
+            Ok(said) => said,
+            Err(panic) => resume_unwind(panic),
+        };
+        self.reopen().await;
+        said
     }
 
     /// A new incarnation of a worker.

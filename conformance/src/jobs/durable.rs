@@ -2,14 +2,18 @@
 
 use std::time::Duration;
 
+use tideway::jobs::JobStore;
 use tideway_engine::Wall;
-use tideway_engine::jobs::call::{Beaten, Control, CronCas, Enqueued, Limit, Scope};
+use tideway_engine::jobs::call::{
+    Beaten, Control, CronCas, Enqueued, Limit, QueueStats, Scope, Settle, Settled,
+};
 use tideway_engine::jobs::cron::Cell;
-use tideway_engine::jobs::{Hold, Id};
+use tideway_engine::jobs::{Hold, Id, Kind, State};
 
 use super::Cx;
-use super::cx::LONG;
-use super::fixture::{job, jobs, name};
+use super::cx::{LONG, sure};
+use super::fixture::{self, job, jobs, name};
+use super::victim::{self, Said};
 use super::worker::{die, retry, succeed};
 use crate::suite::claim::same;
 
@@ -143,5 +147,71 @@ pub async fn pauses_and_what_is_declared_survive_a_restart(cx: &Cx) {
     }
     if caps.limits {
         same(worker.claim("news", 9).await.len(), 1, "one at most runs");
+    }
+}
+
+/// A process that worked on the store is killed in the middle of it, again and again: what it was told is so, and
+/// what it was not told happened in full, once, or not at all.
+pub async fn what_was_acknowledged_survives_a_kill(cx: &Cx) {
+    let mut all = Vec::new();
+    for kill in 1..=4 {
+        // At another call each time.
+        all.extend(cx.kill_after(13 * kill).await);
+        let store = cx.store();
+        let flaws = sure("audit", || store.audit()).await.flaws;
+        same(flaws, vec![], "a killed process leaves a sound store");
+        told(cx, &all).await;
+        let stats = sure("stats", || store.stats()).await;
+        let count = |name: &str, count: fn(&QueueStats) -> u64| {
+            let mut queues = stats.queues.iter();
+            queues.find(|queue| queue.queue == name).map_or(0, count)
+        };
+        same(
+            count("maps", |queue| queue.pending),
+            count("mail", |queue| queue.succeeded),
+            "every success brought its follow-up job with it, and one only",
+        );
+    }
+}
+
+/// Every acknowledged call has left what it said, and finds that if it comes again.
+async fn told(cx: &Cx, all: &[Said]) {
+    for said in all {
+        let (Said::Enqueued(id) | Said::Claimed(id, _) | Said::Settled(id, ..)) = *said;
+        let job = cx.record(id).await;
+        match *said {
+            Said::Enqueued(_) => {
+                let again = fixture::job("mail").id(id).build();
+                same(cx.put(&again).await, Enqueued::Duplicate, "it is known");
+            }
+            Said::Claimed(_, fence) => {
+                let lease = (job.token, job.owner, job.attempt);
+                same(
+                    lease,
+                    (fence.token, Some(fence.owner), 1),
+                    "the lease was given once",
+                );
+            }
+            Said::Settled(_, fence, then) => {
+                same(
+                    (job.state, &job.result),
+                    (State::Succeeded, &victim::result(id)),
+                    "the success was acknowledged",
+                );
+                same(cx.record(then).await.state, State::Pending, "so was this");
+                let settle = Settle {
+                    id,
+                    fence,
+                    outcome: succeed(),
+                    progress: None,
+                    then: vec![fixture::job("maps").build()],
+                };
+                same(
+                    cx.settle(&[settle]).await,
+                    vec![Settled::Already(Kind::Succeed)],
+                    "a settle is applied once",
+                );
+            }
+        }
     }
 }

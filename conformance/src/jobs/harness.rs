@@ -52,6 +52,23 @@ pub trait Harness: Send + Sync + 'static {
         async { Err("`Harness::reopen` is not written: the level Durable needs it".into()) }
     }
 
+    /// What another process must know to open what [`open`](Harness::open) opened: a path, a schema, a prefix of
+    /// keys. Asked after `open`, of stores that outlive their process.
+    fn namespace(&self) -> Option<String> {
+        None
+    }
+
+    /// Opens, in another process, the store of this [`namespace`](Harness::namespace) as it is. The suite runs the
+    /// test program a second time and kills it while it works there; this is another harness than the one that
+    /// gave the name.
+    fn open_at(
+        &self,
+        namespace: &str,
+    ) -> impl Future<Output = Result<Self::Store, OpenError>> + Send {
+        let _ = namespace;
+        async { Err("`Harness::open_at` is not written: the level Durable needs it".into()) }
+    }
+
     /// The clock the store reads, if a test can move it. Without one the suite waits, with short
     /// leases, and the level Time cannot be run.
     fn clock(&self) -> Option<TestClock> {
@@ -67,6 +84,8 @@ pub trait Harness: Send + Sync + 'static {
 pub(super) trait Erased: Send + Sync {
     fn open(&self) -> BoxFuture<'_, Result<DynJobStore, OpenError>>;
     fn reopen(&self) -> BoxFuture<'_, Result<DynJobStore, OpenError>>;
+    fn namespace(&self) -> Option<String>;
+    fn open_at<'a>(&'a self, namespace: &'a str) -> BoxFuture<'a, Result<DynJobStore, OpenError>>;
     fn clock(&self) -> Option<TestClock>;
     fn block_on(&self, task: BoxFuture<'_, ()>);
 }
@@ -78,6 +97,17 @@ impl<H: Harness> Erased for H {
 
     fn reopen(&self) -> BoxFuture<'_, Result<DynJobStore, OpenError>> {
         Box::pin(async { Harness::reopen(self).await.map(DynJobStore::new) })
+    }
+
+    fn namespace(&self) -> Option<String> {
+        Harness::namespace(self)
+    }
+
+    fn open_at<'a>(&'a self, namespace: &'a str) -> BoxFuture<'a, Result<DynJobStore, OpenError>> {
+        Box::pin(async move {
+            let store = Harness::open_at(self, namespace).await?;
+            Ok(DynJobStore::new(store))
+        })
     }
 
     fn clock(&self) -> Option<TestClock> {

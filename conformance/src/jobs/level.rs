@@ -25,7 +25,8 @@ pub enum Level {
     Wake,
     /// Exact times, with [`Harness::clock`](super::Harness::clock).
     Time,
-    /// [`Caps::durability`] above memory, with [`Harness::reopen`](super::Harness::reopen).
+    /// [`Caps::durability`] above memory, with [`Harness::reopen`](super::Harness::reopen) and
+    /// [`Harness::open_at`](super::Harness::open_at).
     Durable,
     /// Many clients at once.
     Stress,

@@ -84,6 +84,8 @@ mutants! {
     OverBytes => a_claim_takes_at_most_its_bytes_but_at_least_one_job,
     /// A lane gives more than its share.
     LaneShareIgnored => each_lane_gives_at_most_its_own_share,
+    /// A lane that is asked again gives nothing more.
+    LaneOnce => a_lane_asked_again_gives_more,
     /// Lanes are served by name.
     LanesSorted => lanes_are_served_in_the_order_asked,
     /// A lane is served from its end.

@@ -13,7 +13,7 @@ use tideway::jobs::JobStore;
 use super::cx::sure;
 use super::harness::Erased;
 use super::level::Admission;
-use super::{CASES, Cx, Harness, Level};
+use super::{CASES, Cx, Harness, Level, victim};
 use crate::suite::claim::fail;
 use crate::suite::results::{self, Verdict};
 
@@ -47,6 +47,7 @@ pub struct Suite {
     results: Option<&'static str>,
     harness: Arc<dyn Erased>,
     levels: &'static [Level],
+    module: Option<&'static str>,
 }
 
 impl Suite {
@@ -62,7 +63,16 @@ impl Suite {
             results,
             harness: Arc::new(harness),
             levels,
+            module: None,
         }
+    }
+
+    /// Where the tests are, as `module_path!` says: a case that needs a second process runs its own test there.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn at(mut self, module: &'static str) -> Self {
+        self.module = Some(module);
+        self
     }
 
     /// Runs the case of this name and writes down its result.
@@ -74,6 +84,9 @@ impl Suite {
         let Some(case) = CASES.iter().find(|case| case.name == name) else {
             panic!("no case is called {name:?}");
         };
+        if let Some(namespace) = victim::role() {
+            return self.be_killed(&namespace);
+        }
         let (results, suite) = (self.results, format!("jobs/{}", self.name));
         let write = |verdict, note: &str| results::write(results, &suite, name, verdict, note);
         write(Verdict::Died, "");
@@ -121,8 +134,26 @@ impl Suite {
         }
     }
 
+    /// Works in this namespace, as the second process of a case.
+    fn be_killed(&self, namespace: &str) {
+        let harness = self.harness.clone();
+        harness.block_on(Box::pin(async {
+            match Cx::attach(self.harness.clone(), namespace).await {
+                Ok(cx) => victim::work(&cx).await,
+                // To the one that waits for it.
+                Err(error) => eprintln!("the store does not open in a second process: {error}"),
+            }
+        }));
+    }
+
+    /// The name of a case's test in its program.
+    fn test(&self, case: &Case) -> Option<String> {
+        let (_, module) = self.module?.split_once("::")?;
+        Some(format!("{module}::{}", case.name))
+    }
+
     async fn run(&self, case: &Case) -> Came {
-        let cx = match Cx::open(self.harness.clone()).await {
+        let cx = match Cx::open(self.harness.clone(), self.test(case)).await {
             Ok(cx) => cx,
             Err(error) => fail(
                 "the store opens",

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use tideway_engine::Wall;
-use tideway_engine::jobs::call::{Control, Enqueued, Settled};
-use tideway_engine::jobs::{Kind, Outcome, Reason, Start, State};
+use tideway_engine::jobs::call::{Enqueued, Settled};
+use tideway_engine::jobs::{Kind, Outcome, Reason, State};
 
 use super::fixture::job;
 use super::worker::{crash, die, release, retry, succeed};
@@ -186,33 +186,6 @@ pub async fn a_job_past_its_expiry_is_not_started(cx: &Cx) {
         worker.settle(&running, succeed()).await,
         Settled::Applied(Kind::Succeed),
         "it was started in time, and may take longer",
-    );
-}
-
-/// Whoever revives an expired job wants it to run: its time counts from the revival.
-pub async fn a_revived_job_that_had_expired_runs(cx: &Cx) {
-    let clock = cx.test_clock();
-    let worker = cx.worker();
-    let revive = |select| Control::Revive(select, Start::Now);
-    let id = cx.add(job("mail").expiry(10 * SECOND).build()).await;
-    clock.advance(11 * SECOND);
-    cx.prune(100).await;
-    same(cx.record(id).await.state, State::Dead, "it has expired");
-    same(cx.ask(id, revive).await, None, "it is dead");
-    cx.prune(100).await;
-    clock.advance(9 * SECOND);
-    let claimed = worker.take("mail").await;
-    same(
-        (claimed.id(), claimed.attempt),
-        (id, 1),
-        "it has ten seconds from its revival, or it would be dead again at once",
-    );
-    worker.settle(&claimed, release()).await;
-    clock.advance(2 * SECOND);
-    same(
-        worker.claim("mail", 9).await.len(),
-        0,
-        "a revival does not lift the expiry",
     );
 }
 

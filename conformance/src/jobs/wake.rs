@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
 use tideway::jobs::JobStore;
+use tideway_engine::Wall;
 use tideway_engine::jobs::Id;
-use tideway_engine::jobs::call::{Control, Wake};
+use tideway_engine::jobs::call::{Control, CronCas, Wake};
+use tideway_engine::jobs::cron::Cell;
 
 use super::fixture::{job, name};
 use super::wait::within;
@@ -85,6 +87,28 @@ pub async fn a_hint_follows_jobs_that_come_with_a_settle(cx: &Cx) {
     settle.then = vec![job("maps").build()];
     cx.settle(&[settle]).await;
     queue(&mut hints, "maps").await;
+}
+
+/// Whoever wins a slot may have no room for its job.
+pub async fn a_hint_follows_the_jobs_of_a_slot(cx: &Cx) {
+    if !cx.caps().cron {
+        return;
+    }
+    let worker = cx.worker();
+    let mut hints = listen(cx, &worker);
+    let cas = CronCas {
+        key: name("report"),
+        prev: None,
+        next: Cell {
+            slot: Wall(1000),
+            rev: 1,
+            spec: "@daily UTC vixie".into(),
+            last_job: None,
+        },
+        jobs: vec![job("mail").build()],
+    };
+    cx.cron_cas(&cas).await;
+    queue(&mut hints, "mail").await;
 }
 
 /// Any of them may be the one with a free slot.

@@ -37,6 +37,16 @@ impl Harness for OnSqlite {
         self.open().await
     }
 
+    fn namespace(&self) -> Option<String> {
+        let path = self.directory.as_ref().ok()?.path().join("jobs.db");
+        path.to_str().map(str::to_owned)
+    }
+
+    async fn open_at(&self, namespace: &str) -> Result<Sqlite, OpenError> {
+        let options = Options::default().clock(self.clock.store_clock());
+        Ok(Sqlite::open(namespace, options)?)
+    }
+
     fn clock(&self) -> Option<TestClock> {
         Some(self.clock.clone())
     }

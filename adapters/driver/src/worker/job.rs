@@ -3,32 +3,25 @@
 use futures_channel::mpsc::UnboundedSender;
 use futures_util::future::{AbortHandle, Abortable};
 use tideway::BoxFuture;
-use tideway::jobs::Id;
-use tideway::jobs::pool::End;
+use tideway::jobs::pool::{End, Run};
 
 /// A handler is gone.
 pub(super) struct Ended {
-    pub(super) id: Id,
-    pub(super) token: u64,
+    pub(super) run: Run,
     /// How it ended; `None` if it was dropped.
     pub(super) end: Option<End>,
 }
 
 /// The task around `work`, and what drops `work` at its next wake-up.
 pub(super) fn job(
-    id: Id,
-    token: u64,
+    run: Run,
     work: BoxFuture<'static, End>,
     inbox: UnboundedSender<Ended>,
 ) -> (AbortHandle, impl Future<Output = ()> + Send + 'static) {
     let (abort, registration) = AbortHandle::new_pair();
     // Made before the task runs: a runtime may drop it unpolled.
     let mut word = Word {
-        ended: Some(Ended {
-            id,
-            token,
-            end: None,
-        }),
+        ended: Some(Ended { run, end: None }),
         inbox,
     };
     let work = Abortable::new(work, registration);

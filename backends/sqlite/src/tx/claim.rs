@@ -7,6 +7,7 @@ use tideway_engine::jobs::call::{ClaimReq, Claimed, Lane};
 use tideway_engine::jobs::{Event, Kind, Name, Reason, Record, State, step};
 
 use super::Tx;
+use super::fronts::Fronts;
 use super::limits::Gate;
 use crate::row::{self, Stored, columns, links, unclaimed_columns};
 
@@ -46,15 +47,16 @@ impl Tx<'_> {
     /// Leases due jobs to the owner.
     pub(crate) fn claim(&mut self, req: &ClaimReq) -> rusqlite::Result<Claimed> {
         self.open_gates(req.lanes.iter().map(|(lane, _)| lane))?;
+        let mut fronts = Fronts::default();
         let jobs = match self.begin(req)? {
-            Seq::New => self.take_jobs(req)?,
+            Seq::New => self.take_jobs(req, &mut fronts)?,
             Seq::Same => self.still(req)?,
             Seq::Old => Vec::new(),
         };
         self.unpark()?;
         Ok(Claimed {
             jobs,
-            next_due: self.next_due(req)?,
+            next_due: self.next_due(req, &mut fronts)?,
             now: self.now,
         })
     }
@@ -98,7 +100,7 @@ impl Tx<'_> {
         Ok(jobs)
     }
 
-    fn take_jobs(&mut self, req: &ClaimReq) -> rusqlite::Result<Vec<Record>> {
+    fn take_jobs(&mut self, req: &ClaimReq, fronts: &mut Fronts) -> rusqlite::Result<Vec<Record>> {
         let mut room = Room {
             jobs: req.limit as usize,
             bytes: req.max_bytes,
@@ -108,15 +110,24 @@ impl Tx<'_> {
         for (lane, max) in &req.lanes {
             let before = jobs.len();
             let most = room.jobs.min(*max as usize);
-            if most == 0 || self.paused(&lane.queue)? {
+            if most == 0 || fronts.paused(self, lane)? {
                 continue;
             }
+            // Under limits a job comes back into its lane when one before it makes room.
+            if !self.limited()? && !fronts.may_be_due(self, lane)? {
+                continue;
+            }
+            let aside = room.aside;
             let mut next = Next::More;
             while next == Next::More && jobs.len() - before < most {
                 let most = most - (jobs.len() - before);
                 next = self.take_some(req, lane, most, &mut room, &mut jobs)?;
             }
             room.jobs -= jobs.len() - before;
+            fronts.taken(lane);
+            if room.aside != aside {
+                fronts.ended();
+            }
             if next == Next::Stop {
                 break;
             }
@@ -151,6 +162,7 @@ impl Tx<'_> {
         let mut aside = false;
         let db = self.db;
         let mut lease = db.prepare_cached(LEASE)?;
+        jobs.reserve(rows.len());
         for mut stored in rows {
             let expired = self.expired_by_now(&stored.job);
             let gate = match &stored.job.spec.group {
@@ -258,8 +270,8 @@ impl Tx<'_> {
             job.lease_until.0,
             job.started_at.map(|time| time.0),
         ])?;
-        self.count(&job.spec.queue, State::Pending, -1);
-        self.count(&job.spec.queue, State::Running, 1);
+        self.tally
+            .moved(&job.spec.queue, State::Pending, State::Running);
         if stored.links & links::UNIQUE != 0 {
             self.release(job.id(), Kind::Claim, job.state)?;
         }
@@ -286,16 +298,16 @@ impl Tx<'_> {
     }
 
     /// When time alone makes a job of the lanes claimable.
-    fn next_due(&mut self, req: &ClaimReq) -> rusqlite::Result<Option<Wall>> {
+    fn next_due(&mut self, req: &ClaimReq, fronts: &mut Fronts) -> rusqlite::Result<Option<Wall>> {
         let mut next: Option<Wall> = None;
         for (lane, _) in &req.lanes {
-            if self.paused(&lane.queue)? {
+            if fronts.paused(self, lane)? {
                 continue;
             }
             let due = if self.limited()? {
                 self.next_due_limited(lane)?
             } else {
-                self.head_due(lane)?
+                fronts.due(self, lane)?
             };
             next = match (next, due) {
                 (Some(a), Some(b)) => Some(a.min(b)),

@@ -138,7 +138,7 @@ impl Tx<'_> {
         if state != State::Succeeded {
             self.drop_body(n)?;
         }
-        self.count(queue, state, -1);
+        self.tally.add(queue, state, -1);
         Ok(())
     }
 }

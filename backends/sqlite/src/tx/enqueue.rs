@@ -175,7 +175,7 @@ impl Tx<'_> {
                 .prepare_cached("INSERT INTO body (n, payload) VALUES (?1, ?2)")?
                 .execute(params![n, &*job.payload])?;
         }
-        self.count(&spec.queue, job.state, 1);
+        self.tally.add(&spec.queue, job.state, 1);
         if job.state == State::Pending {
             self.hints.queue(&spec.queue);
         }

@@ -225,8 +225,7 @@ impl Tx<'_> {
             .prepare_cached("SELECT n FROM tally WHERE queue = ?1 AND state = ?2")?
             .query_row(params![&**queue, state], |row| row.get(0))
             .optional()?;
-        let since = self.tally.get(queue).map(|counts| counts[state as usize]);
-        let all = stored.unwrap_or_default() + since.unwrap_or_default();
+        let all = stored.unwrap_or_default() + self.tally.get(queue, State::Running);
         Ok(u64::try_from(all).unwrap_or_default())
     }
 

@@ -20,9 +20,12 @@ const FIND: &str = "SELECT n, queue FROM job \
 const SUCCEED: &str = "UPDATE job SET state = 3, settled = ?2, returns = 0, payload = x'', result = ?3, \
     ended_at = ?4, prune_at = ?4 + keep WHERE n = ?1";
 
-/// The row Running → Beat, without a checkpoint.
-const BEAT: &str = "UPDATE job SET lease = ?4, lease_until = ?5 \
-    WHERE id = ?1 AND token = ?2 AND owner = ?3 AND state = 2 RETURNING flags & 1";
+/// A running job under this fence.
+const HELD: &str =
+    "SELECT n, flags & 1 FROM job WHERE id = ?1 AND token = ?2 AND owner = ?3 AND state = 2";
+
+/// The row Running → Beat, without a checkpoint. Not one statement with the search, as above.
+const BEAT: &str = "UPDATE job SET lease = ?2, lease_until = ?3 WHERE n = ?1";
 
 impl Tx<'_> {
     /// Ends leases; one outcome each.
@@ -70,15 +73,14 @@ impl Tx<'_> {
             return Ok(false);
         };
         let n: i64 = row.get(0)?;
-        let queue = self.known_queue(row.get_ref(1)?.as_str()?);
+        let queue = row.get_ref(1)?.as_str()?;
+        self.tally.moved(queue, State::Running, State::Succeeded);
+        // Another of the queue may start.
+        if limited && !self.hints.queues.contains(queue) {
+            self.hints.queues.insert(row::queue_name(queue));
+        }
         drop(rows);
         succeed.execute(params![n, row::SUCCEED, row::bytes(result), self.now.0])?;
-        self.count(&queue, State::Running, -1);
-        self.count(&queue, State::Succeeded, 1);
-        if limited {
-            // Another of the queue may start.
-            self.hints.queue(&queue);
-        }
         Ok(true)
     }
 
@@ -100,26 +102,35 @@ impl Tx<'_> {
         beats: &[Beat],
         lease: Duration,
     ) -> rusqlite::Result<Vec<Beaten>> {
-        beats.iter().map(|beat| self.beat(beat, lease)).collect()
+        let db = self.db;
+        let mut extend = (db.prepare_cached(HELD)?, db.prepare_cached(BEAT)?);
+        let one = |beat| self.beat(beat, lease, &mut extend);
+        beats.iter().map(one).collect()
     }
 
-    fn beat(&mut self, beat: &Beat, lease: Duration) -> rusqlite::Result<Beaten> {
+    fn beat(
+        &mut self,
+        beat: &Beat,
+        lease: Duration,
+        (held, extend): &mut (CachedStatement<'_>, CachedStatement<'_>),
+    ) -> rusqlite::Result<Beaten> {
         if beat.progress.is_none() {
-            let cancel: Option<bool> = self
-                .db
-                .prepare_cached(BEAT)?
+            let found: Option<(i64, bool)> = held
                 .query_row(
                     params![
                         row::id(beat.id),
                         beat.fence.token as i64,
                         row::owner(beat.fence.owner),
-                        row::millis(lease),
-                        later(self.now, lease).0,
                     ],
-                    |row| row.get(0),
+                    |row| Ok((row.get(0)?, row.get(1)?)),
                 )
                 .optional()?;
-            return Ok(cancel.map_or(Beaten::Lost, |cancel| Beaten::Alive { cancel }));
+            let Some((n, cancel)) = found else {
+                return Ok(Beaten::Lost);
+            };
+            let until = later(self.now, lease).0;
+            extend.execute(params![n, row::millis(lease), until])?;
+            return Ok(Beaten::Alive { cancel });
         }
         let Some(mut stored) = self.load(beat.id)? else {
             return Ok(Beaten::Lost);

@@ -52,16 +52,16 @@ pub(crate) fn run(jobs: usize, slots: u32) {
                     stored += allocations() - before;
                     pool.input(now, Input::Settled(answers));
                 }
-                Output::Start(record) => started.push((record.id(), record.token)),
+                Output::Start(run, _) => started.push(run),
                 other => panic!("nothing else is due at once: {other:?}"),
             }
         }
-        for (id, token) in started.drain(..) {
+        for run in started.drain(..) {
             let end = End::Succeeded {
                 result: Bytes::new(),
                 then: Vec::new(),
             };
-            pool.input(now, Input::Ended { id, token, end });
+            pool.input(now, Input::Ended { run, end });
         }
     }
     let mut lap = watch.lap();

@@ -160,7 +160,8 @@ fn run(package: &str, flavour: Flavour, arguments: &[&str]) -> Outcome<Vec<Value
     lines.collect()
 }
 
-fn program(package: &str, flavour: Flavour) -> PathBuf {
+/// Where [`build`] put the program.
+pub(crate) fn program(package: &str, flavour: Flavour) -> PathBuf {
     let directory = match flavour {
         Flavour::Plain => "plain",
         Flavour::Counted => "counted",

@@ -1,5 +1,6 @@
 //! How enqueues, claims and beats are made wrong.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -106,6 +107,10 @@ impl<S: JobStore> MutantStore<S> {
         }
         if self.is(Mutant::LaneShareIgnored) {
             given.lanes.iter_mut().for_each(|lane| lane.1 = u32::MAX);
+        }
+        if self.is(Mutant::LaneOnce) {
+            let mut seen = BTreeSet::new();
+            given.lanes.retain(|(lane, _)| seen.insert(lane.clone()));
         }
         if self.is(Mutant::LanesSorted) {
             given.lanes.sort();

@@ -20,7 +20,8 @@ pub enum Enqueued {
     Duplicate,
     /// Another job has this id; nothing was inserted.
     IdConflict,
-    /// This job holds its unique key; nothing was inserted.
+    /// This job holds its unique key; nothing was inserted, nor is the id remembered: the same enqueue again, when
+    /// the holder has gone, is `Inserted`.
     UniqueHit(Id),
     /// It is in the store, and this pending holder of its unique key was cancelled for it.
     Superseded(Id),
@@ -45,7 +46,8 @@ pub struct ClaimReq {
     /// Counts the owner's claims from 1. A repeat of the newest returns the same jobs and claims nothing
     /// more; an older one claims nothing.
     pub seq: u64,
-    /// Where to look, in this order, and at most how many from each.
+    /// Where to look, in this order, and at most how many from each. A lane may be there more than once (a worker
+    /// that serves lanes in turn asks so): each time it gives up to its number more.
     pub lanes: Vec<(Lane, u32)>,
     /// At most this many jobs.
     pub limit: u32,
@@ -76,7 +78,7 @@ pub struct Settle {
     pub fence: Fence,
     /// How.
     pub outcome: Outcome,
-    /// The handler's last checkpoint, if it is new.
+    /// The handler's last checkpoint: if it is new, or if the job may go on from it.
     pub progress: Option<Bytes>,
     /// Inserted with it, atomically, if and only if it is applied.
     pub then: Vec<NewJob>,
@@ -117,7 +119,10 @@ pub struct Beat {
     pub id: Id,
     /// Which lease.
     pub fence: Fence,
-    /// The handler's checkpoint, if it is new.
+    /// The handler's checkpoint, if it is new. Beats have no number: one that is late on its way puts its
+    /// checkpoint in the place of that of a newer beat of the same lease. A worker sends the newest again with every
+    /// settle but a success; only the job of a worker that dies in between goes on from the older one, which a
+    /// handler can do as well.
     pub progress: Option<Bytes>,
 }
 
@@ -385,7 +390,9 @@ pub struct Stats {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Wake {
-    /// A job of this queue may be due, now or at some time.
+    /// A job of this queue may be due, now or at some time. Sent for whatever puts jobs into its lanes or lets them
+    /// be claimed: enqueues, follow-up jobs and those of a cron slot, settles that put a job back or end what others
+    /// wait for, a reschedule, revival, resume, a new limit, and under a limit every end of a lease.
     Queue(Name),
     /// Someone asked these running jobs to stop.
     Cancel(Vec<Id>),

@@ -30,7 +30,7 @@ use bytes::Bytes;
 
 pub use config::{ConfigError, CronJob, Order, PoolConfig, Share};
 pub use end::End;
-pub use output::{Call, Input, Note, Output, PoolReport};
+pub use output::{Call, Input, Note, Output, PoolReport, Run};
 pub use stop::Phase;
 
 use super::call::{Beat, Beaten, ClaimReq, Claimed, Settle, Wake};
@@ -61,7 +61,9 @@ pub struct Pool {
     /// Jobs whose handlers run; each has a slot.
     busy: u32,
     /// Handlers that could not be stopped: their slots come back when they end.
-    leaked: BTreeSet<(Id, u64)>,
+    leaked: BTreeSet<Run>,
+    /// The serial of the next handler.
+    runs: u64,
     lanes: Lanes,
     suspects: Suspects,
     seq: u64,
@@ -151,6 +153,7 @@ impl Pool {
             alarms: Alarms::default(),
             busy: 0,
             leaked: BTreeSet::new(),
+            runs: 0,
             suspects: Suspects {
                 allowed: 1,
                 running: 0,
@@ -229,13 +232,9 @@ impl Pool {
                 self.next_prune = self.now.plus(wait);
             }
             Input::Failed(call, error) => self.failed(&call, error),
-            Input::Ended { id, token, end } => self.ended(id, token, end),
-            Input::Dropped { id, token } => self.dropped(id, token),
-            Input::Checkpoint {
-                id,
-                token,
-                progress,
-            } => self.checkpoint(id, token, progress),
+            Input::Ended { run, end } => self.ended(run, end),
+            Input::Dropped { run } => self.dropped(run),
+            Input::Checkpoint { run, progress } => self.checkpoint(run, progress),
             Input::Wake(Wake::Queue(queue)) => {
                 self.hungry |= self.config.queues.iter().any(|share| share.queue == queue);
             }
@@ -398,7 +397,12 @@ impl Pool {
         // Whoever dies beside it would be charged with the same crash, so until their leases are settled it
         // waits for all that are held: started or not.
         let crowded = held.alone > 0 && suspect || alone && (company || held.held > 0);
-        let mut held = Held::new(&job, self.owner, deadline);
+        let run = Run {
+            id,
+            serial: self.runs,
+        };
+        self.runs += 1;
+        let mut held = Held::new(&job, run, self.owner, deadline);
         if self.phase != Phase::Running || self.now >= deadline || crowded || still {
             // Unstarted. One that has to wait waits a moment: at once it would be claimed again.
             let after = match company && self.suspects.running == 0 {
@@ -429,7 +433,7 @@ impl Pool {
         }
         self.busy += 1;
         self.report.started += 1;
-        self.out.push_back(Output::Start(job));
+        self.out.push_back(Output::Start(run, job));
     }
 
     fn hold(&mut self, id: Id, held: Held) {
@@ -544,11 +548,11 @@ impl Pool {
         }
     }
 
-    fn checkpoint(&mut self, id: Id, token: u64, progress: Bytes) {
-        if let Some(held) = self.held.get_mut(&id)
-            && held.fence.token == token
+    fn checkpoint(&mut self, run: Run, progress: Bytes) {
+        if let Some(held) = self.held.get_mut(&run.id)
+            && held.run == run
         {
-            held.progress = Some(progress);
+            held.checkpoint(progress);
             let at = self.now.plus(CHECKPOINT);
             self.next_checkpoint.get_or_insert(at);
         }

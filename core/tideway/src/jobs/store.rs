@@ -37,13 +37,14 @@ pub trait JobStore: Send + Sync + 'static {
     /// What it can do and what it promises.
     fn caps(&self) -> Caps;
 
-    /// Inserts `jobs`, in order; one outcome each.
+    /// Inserts `jobs`, in order; one outcome each. An id is known from [`Enqueued::Inserted`] until a minute after
+    /// the job's end at least, deleted or not; one that met [`Enqueued::UniqueHit`] is not.
     fn enqueue(
         &self,
         jobs: &[NewJob],
     ) -> impl Future<Output = Result<Vec<Enqueued>, StoreError>> + Send;
 
-    /// Leases due jobs to the owner.
+    /// Leases due jobs to the owner. A lane may be asked more than once in a call.
     fn claim(&self, req: &ClaimReq) -> impl Future<Output = Result<Claimed, StoreError>> + Send;
 
     /// Ends leases; one outcome each. Jobs that wait for those that ended become pending or cancelled.
@@ -112,8 +113,9 @@ pub trait JobStore: Send + Sync + 'static {
     /// slow.
     fn audit(&self) -> impl Future<Output = Result<AuditReport, StoreError>> + Send;
 
-    /// Hints that something may be worth a look; may end, drop, repeat and reorder them. Those for
-    /// `owner` include cancel requests of its running jobs.
+    /// Hints that something may be worth a look; may end, drop, repeat and reorder them. They follow every way
+    /// into a lane ([`Wake::Queue`] lists them), whether or not it was empty: a worker that saw it empty may be about
+    /// to sleep. Those for `owner` include cancel requests of its running jobs.
     fn wakeups(&self, owner: Owner) -> Pin<Box<dyn Stream<Item = Wake> + Send>> {
         let _ = owner;
         Box::pin(futures_util::stream::empty())

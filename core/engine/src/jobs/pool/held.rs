@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::super::call::{Beat, Settle};
 use super::super::step::{Fence, Outcome};
 use super::super::{Id, NewJob, Owner, Record, Spec};
+use super::Run;
 use crate::map::Map;
 use crate::time::{Mono, Wall};
 
@@ -18,6 +19,7 @@ use crate::time::{Mono, Wall};
 pub(super) struct Held {
     pub(super) spec: Arc<Spec>,
     pub(super) fence: Fence,
+    pub(super) run: Run,
     pub(super) failures: u32,
     pub(super) crashes: u32,
     pub(super) returns: u32,
@@ -30,6 +32,8 @@ pub(super) struct Held {
     pub(super) why: Option<Why>,
     /// A checkpoint the store does not have yet.
     pub(super) progress: Option<Bytes>,
+    /// The newest checkpoint of this attempt.
+    newest: Option<Bytes>,
     /// When its alarm goes off.
     alarm: Option<Mono>,
     /// Its next beat waits for its call already.
@@ -63,13 +67,14 @@ pub(super) enum Why {
 }
 
 impl Held {
-    pub(super) fn new(job: &Record, owner: Owner, deadline: Mono) -> Self {
+    pub(super) fn new(job: &Record, run: Run, owner: Owner, deadline: Mono) -> Self {
         Self {
             spec: job.spec.clone(),
             fence: Fence {
                 token: job.token,
                 owner,
             },
+            run,
             failures: job.failures,
             crashes: job.crashes,
             returns: job.returns,
@@ -79,6 +84,7 @@ impl Held {
             stage: Stage::Running,
             why: None,
             progress: None,
+            newest: None,
             alarm: None,
             beating: false,
         }
@@ -101,6 +107,11 @@ impl Held {
         }
     }
 
+    pub(super) fn checkpoint(&mut self, progress: Bytes) {
+        self.newest = Some(progress.clone());
+        self.progress = Some(progress);
+    }
+
     /// The store has this checkpoint now; a newer one stays.
     pub(super) fn stored(&mut self, progress: Option<&Bytes>) {
         if self.progress.as_ref() == progress {
@@ -109,11 +120,17 @@ impl Held {
     }
 
     pub(super) fn settle(&mut self, id: Id, outcome: Outcome, then: Vec<NewJob>) -> Settle {
+        let unsaved = self.progress.take();
+        let progress = match outcome {
+            Outcome::Succeeded(_) => unsaved,
+            // Whoever goes on begins there, even if a beat that was late on its way put an older one back.
+            _ => self.newest.take(),
+        };
         Settle {
             id,
             fence: self.fence,
             outcome,
-            progress: self.progress.take(),
+            progress,
             then,
         }
     }

@@ -11,6 +11,15 @@ use super::super::call::{
 use super::super::{Id, Name, Record};
 use super::end::End;
 
+/// One handler of a pool, from [`Output::Start`] to its end. The job's token would not do: a store that lost its
+/// last writes gives a token again, while the handler that had it first may still block its thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Run {
+    /// Whose handler it is.
+    pub id: Id,
+    pub(super) serial: u64,
+}
+
 /// What a pool is told.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Input {
@@ -32,26 +41,20 @@ pub enum Input {
     Failed(Call, String),
     /// A handler ended.
     Ended {
-        /// Whose.
-        id: Id,
-        /// The token it was started with.
-        token: u64,
+        /// Which.
+        run: Run,
         /// How.
         end: End,
     },
     /// A handler was dropped after [`Output::Abort`]: it is proved stopped.
     Dropped {
-        /// Whose.
-        id: Id,
-        /// The token it was started with.
-        token: u64,
+        /// Which.
+        run: Run,
     },
     /// A handler's checkpoint.
     Checkpoint {
-        /// Whose.
-        id: Id,
-        /// The token it was started with.
-        token: u64,
+        /// Which.
+        run: Run,
         /// What to keep.
         progress: Bytes,
     },
@@ -84,8 +87,8 @@ pub enum Output {
     CronCas(Arc<CronCas>),
     /// Call its `prune`, for this many.
     Prune(u32),
-    /// Start the handler of this job.
-    Start(Record),
+    /// Start the handler of this job; the word on it names this run.
+    Start(Run, Record),
     /// Ask a handler to stop.
     Cancel(Id),
     /// Drop a handler, and say [`Input::Dropped`] when it is gone.

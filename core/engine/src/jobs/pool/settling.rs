@@ -6,19 +6,20 @@ use super::super::call::{Settle, Settled};
 use super::super::retry::{Verdict, Why as GaveUp};
 use super::super::{Failure, Id, Kind, NewJob, Outcome, Reason};
 use super::held::{Held, Stage, Why};
-use super::{End, Note, Output, PROOF, Phase, Pool};
+use super::{End, Note, Output, PROOF, Phase, Pool, Run};
 
 /// The longest a job of an unknown kind is given back for.
 const RETURN_LONGEST: Duration = Duration::from_secs(300);
 
 impl Pool {
-    pub(super) fn ended(&mut self, id: Id, token: u64, end: End) {
-        if self.leaked.remove(&(id, token)) {
+    pub(super) fn ended(&mut self, run: Run, end: End) {
+        if self.leaked.remove(&run) {
             return;
         }
-        let Some((why, held)) = self.running_mut(id, token) else {
+        let Some((why, held)) = self.running_mut(run) else {
             return;
         };
+        let id = run.id;
         let spec = held.spec.clone();
         match (why, end) {
             // Whatever it was asked, it did its work: that counts if the fence lets it.
@@ -52,13 +53,14 @@ impl Pool {
         }
     }
 
-    pub(super) fn dropped(&mut self, id: Id, token: u64) {
-        if self.leaked.remove(&(id, token)) {
+    pub(super) fn dropped(&mut self, run: Run) {
+        if self.leaked.remove(&run) {
             return;
         }
-        let Some((why, _)) = self.running_mut(id, token) else {
+        let Some((why, _)) = self.running_mut(run) else {
             return;
         };
+        let id = run.id;
         match why {
             Some(why) => self.stopped(id, why),
             None => {
@@ -82,7 +84,8 @@ impl Pool {
     }
 
     /// A handler was dropped and is not gone: it blocks its thread. Its slot is lost until it ends.
-    fn unproved(&mut self, id: Id, token: u64, why: Why) {
+    fn unproved(&mut self, run: Run, why: Why) {
+        let id = run.id;
         self.out.push_back(Output::Note(Note::Leaked(id)));
         let outcome = match why {
             Why::Timeout => self.timed_out(id),
@@ -90,7 +93,7 @@ impl Pool {
             Why::Lease | Why::Stop => Outcome::Abandoned,
         };
         self.finish(id, outcome, Vec::new());
-        self.leaked.insert((id, token));
+        self.leaked.insert(run);
     }
 
     fn timed_out(&mut self, id: Id) -> Outcome {
@@ -127,9 +130,9 @@ impl Pool {
     }
 
     /// The lease, if its handler still counts as running.
-    fn running_mut(&mut self, id: Id, token: u64) -> Option<(Option<Why>, &mut Held)> {
-        let held = self.held.get_mut(&id)?;
-        (held.fence.token == token && held.handled()).then_some((held.why, held))
+    fn running_mut(&mut self, run: Run) -> Option<(Option<Why>, &mut Held)> {
+        let held = self.held.get_mut(&run.id)?;
+        (held.run == run && held.handled()).then_some((held.why, held))
     }
 
     /// A handler no longer counts as running; its lease waits to be settled.
@@ -158,7 +161,7 @@ impl Pool {
         match held.stage {
             Stage::Running => self.cancel(id, Why::Timeout),
             Stage::Cancelling => self.abort(id),
-            Stage::Aborting => self.unproved(id, held.fence.token, held.why.unwrap_or(Why::Stop)),
+            Stage::Aborting => self.unproved(held.run, held.why.unwrap_or(Why::Stop)),
             Stage::Settling => {}
         }
     }

@@ -1,5 +1,6 @@
 //! How handlers end, are stopped, and what their jobs come to.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -164,6 +165,36 @@ fn a_handler_that_cannot_be_stopped_leaks_its_slot_until_it_ends() {
         "the slot came back: {}",
         after - middle
     );
+}
+
+#[test]
+fn the_end_of_a_job_counts_though_a_stuck_handler_had_its_token() {
+    let first = Cell::new(true);
+    let mut world = World::new(14, &one(4), move |_| match first.replace(false) {
+        true => Script {
+            abort: None,
+            ..ends(secs(3600), failed())
+        },
+        false => ends(secs(30), succeeded()),
+    });
+    let id = world.put(1, |_, spec| {
+        spec.timeout = Some(secs(100));
+        spec.retry = Retry::fixed(secs(60)).attempts(5);
+    })[0];
+    world.run(secs(150));
+    assert!(world.notes.contains(&Note::Leaked(id)));
+    // A failover that lost the claim: the next one gives the same token again.
+    world.store.jobs.get_mut(&id).unwrap().token = 0;
+    world.run(secs(100));
+    assert_eq!(world.starts(id).len(), 2);
+    assert_eq!(
+        (world.job(id).state, world.job(id).token),
+        (State::Succeeded, 1)
+    );
+    // The slot of the stuck one is lost until it ends, and comes back then.
+    assert_eq!(world.nodes[0].pool.as_ref().unwrap().running(), 0);
+    world.run(secs(3600));
+    assert_eq!(world.store.times(id, Kind::Succeed), 1);
 }
 
 fn ask(world: &mut World, id: Id) {

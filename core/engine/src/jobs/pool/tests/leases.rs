@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::world::{Script, World, ends, ms, secs, succeeded};
+use bytes::Bytes;
+
+use super::world::{Script, World, ends, failed, ms, secs, succeeded};
 use crate::jobs::pool::{Call, Note, PoolConfig};
-use crate::jobs::{Kind, Outcome, State};
+use crate::jobs::{Event, Fence, Kind, Outcome, State};
 
 fn nodes(count: usize, lease: Duration) -> Vec<PoolConfig> {
     let config = PoolConfig {
@@ -68,6 +70,33 @@ fn an_answer_that_lacks_an_item_is_none_and_its_call_is_repeated() {
             .any(|note| matches!(note, Note::LeaseLost(_)))
     );
     world.judge();
+}
+
+#[test]
+fn a_checkpoint_that_a_late_beat_put_back_is_the_newest_again_when_the_attempt_ends() {
+    let (old, new) = (Bytes::from_static(b"page 1"), Bytes::from_static(b"page 2"));
+    let checkpoint = Some((ms(100), new.clone()));
+    let mut world = World::new(10, &nodes(1, secs(2)), move |_| Script {
+        checkpoint: checkpoint.clone(),
+        ..ends(secs(3), failed())
+    });
+    let id = world.put(1, |_, spec| spec.retry.attempts = 2)[0];
+    world.run(secs(2));
+    assert_eq!(world.job(id).progress, new);
+    let fence = Fence {
+        token: world.job(id).token,
+        owner: world.job(id).owner.expect("it runs"),
+    };
+    let late = Event::Beat {
+        fence,
+        lease: secs(2),
+        progress: Some(&old),
+    };
+    assert_eq!(world.store.event(id, &late), Some(Ok(Kind::Beat)));
+    assert_eq!(world.job(id).progress, old);
+    world.run(ms(1_500));
+    assert_eq!(world.job(id).failures, 1);
+    assert_eq!(world.job(id).progress, new);
 }
 
 #[test]

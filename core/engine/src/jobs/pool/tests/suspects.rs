@@ -62,7 +62,7 @@ fn two_that_crashed_twice_in_one_claim_are_given_back_before_either_starts() {
     let outputs = |pool: &mut Pool, input| {
         pool.input(start, input);
         let all: Vec<Output> = std::iter::from_fn(|| pool.poll()).collect();
-        let started = all.iter().filter(|out| matches!(out, Output::Start(_)));
+        let started = all.iter().filter(|out| matches!(out, Output::Start(..)));
         (started.count(), all)
     };
     outputs(&mut pool, Input::Tick);

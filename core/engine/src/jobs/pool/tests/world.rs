@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::store::Store;
 use crate::jobs::call::{Settle, Wake};
-use crate::jobs::pool::{Call, End, Input, Note, Output, Phase, Pool, PoolConfig, PoolReport};
+use crate::jobs::pool::{Call, End, Input, Note, Output, Phase, Pool, PoolConfig, PoolReport, Run};
 use crate::jobs::retry::Retry;
 use crate::jobs::{Id, Ids, Keep, Name, NewJob, Outcome, Record, Spec, Start, State, WaitFailed};
 use crate::rng::{Rng, Seed};
@@ -97,20 +97,20 @@ pub(super) struct Node {
     pub(super) report: Option<PoolReport>,
     pub(super) stopped_at: Option<Mono>,
     incarnation: u64,
-    handlers: BTreeMap<(Id, u64), Script>,
+    handlers: BTreeMap<Run, Script>,
     stopping: bool,
     frozen: Mono,
     last: Option<Arc<Vec<Settle>>>,
     revive: bool,
     /// Jobs with a handler that cannot be stopped.
-    leaked: BTreeSet<Id>,
+    leaked: BTreeSet<Run>,
 }
 
 enum What {
     Arrive(Box<Output>),
     Input(Input),
-    Ended(Id, u64),
-    Kill(Id, u64),
+    Ended(Run),
+    Kill(Run),
     Boot,
     Do(Box<dyn FnOnce(&mut World)>),
 }
@@ -408,26 +408,26 @@ impl World {
                 self.pump(node);
             }
             What::Arrive(call) => self.arrive(node, incarnation, &call),
-            What::Input(Input::Dropped { id, token }) => {
-                if it.handlers.remove(&(id, token)).is_some() {
-                    self.input(node, Input::Dropped { id, token });
+            What::Input(Input::Dropped { run }) => {
+                if it.handlers.remove(&run).is_some() {
+                    self.input(node, Input::Dropped { run });
                 }
             }
-            What::Input(Input::Ended { id, token, end }) => {
-                if it.handlers.remove(&(id, token)).is_some() {
-                    self.input(node, Input::Ended { id, token, end });
+            What::Input(Input::Ended { run, end }) => {
+                if it.handlers.remove(&run).is_some() {
+                    self.input(node, Input::Ended { run, end });
                 }
             }
             What::Input(input) => self.input(node, input),
-            What::Ended(id, token) => {
-                if let Some(script) = it.handlers.remove(&(id, token))
+            What::Ended(run) => {
+                if let Some(script) = it.handlers.remove(&run)
                     && let Act::End(end) = script.act
                 {
-                    self.input(node, Input::Ended { id, token, end });
+                    self.input(node, Input::Ended { run, end });
                 }
             }
-            What::Kill(id, token) => {
-                if it.handlers.contains_key(&(id, token)) {
+            What::Kill(run) => {
+                if it.handlers.contains_key(&run) {
                     self.kill(node);
                 }
             }
@@ -495,31 +495,32 @@ impl World {
         let it = &mut self.nodes[node];
         let born = it.incarnation;
         match out {
-            Output::Start(job) => self.start(node, &job),
+            Output::Start(run, job) => self.start(node, run, &job),
             Output::Cancel(id) => {
-                let asked = it.handlers.iter().filter(|((of, _), _)| *of == id);
-                let asked: Vec<_> = asked.map(|(key, script)| (*key, script.cancel)).collect();
-                for ((id, token), wait) in asked {
+                let asked = it.handlers.iter().filter(|(run, _)| run.id == id);
+                let asked: Vec<_> = asked.map(|(run, script)| (*run, script.cancel)).collect();
+                for (run, wait) in asked {
                     if let Some(wait) = wait {
                         let end = failed();
-                        let input = Input::Ended { id, token, end };
+                        let input = Input::Ended { run, end };
                         self.push(wait, node, born, What::Input(input));
                     }
                 }
             }
             Output::Abort(id) => {
-                let gone = it.handlers.iter().filter(|((of, _), _)| *of == id);
-                let gone: Vec<_> = gone.map(|(key, script)| (*key, script.abort)).collect();
-                for ((id, token), wait) in gone {
+                let gone = it.handlers.iter().filter(|(run, _)| run.id == id);
+                let gone: Vec<_> = gone.map(|(run, script)| (*run, script.abort)).collect();
+                for (run, wait) in gone {
                     if let Some(wait) = wait {
-                        let input = Input::Dropped { id, token };
+                        let input = Input::Dropped { run };
                         self.push(wait, node, born, What::Input(input));
                     }
                 }
             }
             Output::Note(note) => {
                 if let Note::Leaked(id) = note {
-                    it.leaked.insert(id);
+                    let known = it.handlers.keys().copied();
+                    it.leaked.extend(known.filter(|run| run.id == id));
                 }
                 self.notes.push(note);
             }
@@ -545,7 +546,7 @@ impl World {
         }
     }
 
-    fn start(&mut self, node: usize, job: &Record) {
+    fn start(&mut self, node: usize, run: Run, job: &Record) {
         let script = (self.script)(job);
         let it = &mut self.nodes[node];
         let (id, token, born) = (job.id(), job.token, it.incarnation);
@@ -556,10 +557,10 @@ impl World {
         );
         let twice = it
             .handlers
-            .iter()
-            .any(|((of, _), _)| *of == id && !it.leaked.contains(&id));
+            .keys()
+            .any(|other| other.id == id && !it.leaked.contains(other));
         assert!(!twice, "two handlers of one job in one process");
-        it.handlers.insert((id, token), script.clone());
+        it.handlers.insert(run, script.clone());
         self.by_lease
             .insert((node, born, id, token), self.started.len());
         self.started.push(Started {
@@ -573,16 +574,12 @@ impl World {
             killed: false,
         });
         if let Some((after, progress)) = script.checkpoint {
-            let input = Input::Checkpoint {
-                id,
-                token,
-                progress,
-            };
+            let input = Input::Checkpoint { run, progress };
             self.push(after, node, born, What::Input(input));
         }
         let what = match script.act {
-            Act::End(_) => What::Ended(id, token),
-            Act::Kill => What::Kill(id, token),
+            Act::End(_) => What::Ended(run),
+            Act::Kill => What::Kill(run),
         };
         self.push(script.takes, node, born, what);
     }
@@ -601,8 +598,8 @@ impl World {
         let owner = it.pool.as_ref().unwrap().owner();
         for settle in settles.iter().filter(|settle| settle.fence.owner == owner) {
             if matches!(settle.outcome, Outcome::Crashed { .. } | Outcome::Lapsed) {
-                let key = (settle.id, settle.fence.token);
-                let runs = it.handlers.contains_key(&key) && !it.leaked.contains(&settle.id);
+                let mut known = it.handlers.keys();
+                let runs = known.any(|run| run.id == settle.id && !it.leaked.contains(run));
                 assert!(!runs, "it charged a job that it runs");
                 continue;
             }

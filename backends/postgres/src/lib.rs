@@ -1,0 +1,42 @@
+//! The job store in PostgreSQL 13 or later, on any runtime, also behind PgBouncer.
+//!
+//! ```no_run
+//! # async fn example(runtime: impl tideway_driver::Runtime) -> Result<(), tideway::jobs::StoreError> {
+//! use tideway_driver::Net;
+//! use tideway_postgres::{Options, Postgres};
+//!
+//! let net = Net::of(runtime); // of the adapter that runs the application
+//! let store = Postgres::open(net, "postgres://app:secret@localhost/app", Options::default()).await?;
+//! # Ok(()) }
+//! ```
+//!
+//! Enqueue, claim, success and beat are one function call each, installed by the migrations: one round trip,
+//! whatever the batch, and their plans stay with the server's session. What is rare (retries, unique keys, limits,
+//! waits, controls) takes a transaction in which the records are locked, changed by the same rule as in every other
+//! store ([`step`](tideway_engine::jobs::step)) and written back together.
+//!
+//! It keeps no state in a session but where it listens, so a pooler in transaction mode may stand between: see
+//! [`Options::pooled`] and [`Options::listen_url`].
+//!
+//! The rejected alternative is sqlx: see `docs/decisions/010`. Connections have no TLS; a server that demands it is
+//! to be reached through a proxy on the host.
+
+#![forbid(unsafe_code)]
+
+mod call;
+mod connect;
+mod error;
+mod fast;
+mod notify;
+mod options;
+mod pool;
+mod row;
+mod schema;
+mod sql;
+mod store;
+mod tx;
+mod view;
+mod wakes;
+
+pub use options::Options;
+pub use store::Postgres;

@@ -1,0 +1,290 @@
+//! Jobs go out where there are limits, or something in a lane must be ended first. In the order of (`run_at`,
+//! id) of each lane. What a limit blocks is moved out of its lane when it is met, so that no claim meets it again
+//! before there is room.
+
+use std::collections::BTreeSet;
+
+use tideway_engine::Wall;
+use tideway_engine::jobs::call::{ClaimReq, Claimed, Lane};
+use tideway_engine::jobs::{Event, Id, Kind, Name, Owner, Reason, Record, State};
+use tokio_postgres::types::Type;
+
+use super::limits::Gate;
+use super::prune::REMEMBERED;
+use super::{Call, Tx};
+use crate::error::Failed;
+use crate::row::{self, COLUMNS, Stored};
+use crate::sql::{Bits, Param};
+
+/// A claim ends or parks at most this many jobs; then it returns and says that more is due.
+const ASIDE: usize = 1000;
+
+/// Leases due jobs to the owner.
+pub(crate) struct Claim<'a>(pub(crate) &'a ClaimReq);
+
+/// Ends jobs that were claimed and cannot be read. No event of the table does so: only a store can know.
+pub(crate) struct Bury<'a>(pub(crate) &'a [Id], pub(crate) Owner);
+
+/// What is left of what was asked.
+struct Room {
+    jobs: usize,
+    bytes: usize,
+    aside: usize,
+}
+
+/// Where to go on after some rows of a lane.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// With more of this lane.
+    More,
+    /// With the next lane.
+    Lane,
+    /// Not at all.
+    Stop,
+}
+
+impl Call for Claim<'_> {
+    type Out = Claimed;
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Claimed, Failed> {
+        let req = self.0;
+        let queues: BTreeSet<Name> = req.lanes.iter().map(|(lane, _)| lane.queue.clone()).collect();
+        let queues: Vec<Name> = queues.into_iter().collect();
+        tx.lock_limits(Some(&queues)).await?;
+        if tx.limited() {
+            tx.open_gates(&queues).await?;
+        }
+        let newest = tx.begin_claim(req).await?;
+        let jobs = match req.seq.cmp(&newest) {
+            std::cmp::Ordering::Greater => tx.take_jobs(req).await?,
+            std::cmp::Ordering::Equal => tx.still(req).await?,
+            std::cmp::Ordering::Less => Vec::new(),
+        };
+        tx.unpark().await?;
+        tx.flush().await?;
+        let next_due = tx.next_due(req).await?;
+        tx.flush_notes().await?;
+        Ok(Claimed { jobs, next_due, now: tx.now })
+    }
+}
+
+impl Call for Bury<'_> {
+    type Out = ();
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<(), Failed> {
+        tx.lock_limits(None).await?;
+        tx.load_all(self.0.iter().copied()).await?;
+        for id in self.0 {
+            if let Some(mut stored) = tx.load(*id).await?
+                && stored.job.state == State::Running
+                && stored.job.owner == Some(self.1)
+            {
+                tx.bury_corrupt(&mut stored).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Tx<'_> {
+    /// Notes the claim; the owner's newest before it.
+    async fn begin_claim(&mut self, req: &ClaimReq) -> Result<u64, Failed> {
+        let owner = Bits(req.owner.0);
+        let sql = "INSERT INTO {s}.claimer VALUES ($1, 0, $2) ON CONFLICT DO NOTHING";
+        let params: [Param<'_>; 2] = [(&owner, Type::UUID), (&self.now.0, Type::INT8)];
+        self.query(sql, &params).await?;
+        let sql = "SELECT CASE WHEN at <= $2 THEN 0 ELSE seq END FROM {s}.claimer WHERE owner = $1 FOR UPDATE";
+        let old = self.now.0.saturating_sub(REMEMBERED);
+        let rows = self.query(sql, &[(&owner, Type::UUID), (&old, Type::INT8)]).await?;
+        let newest = rows.first().map(|row| row.try_get::<_, i64>(0)).transpose()?;
+        let newest = newest.unwrap_or_default() as u64;
+        let sql = "UPDATE {s}.claimer SET seq = $2, at = $3 WHERE owner = $1";
+        let seq = req.seq.max(newest) as i64;
+        let params: [Param<'_>; 3] = [(&owner, Type::UUID), (&seq, Type::INT8), (&self.now.0, Type::INT8)];
+        self.query(sql, &params).await?;
+        Ok(newest)
+    }
+
+    /// What still runs of the owner's newest claim.
+    async fn still(&mut self, req: &ClaimReq) -> Result<Vec<Record>, Failed> {
+        let sql = format!("SELECT {COLUMNS} FROM {{s}}.job WHERE state = 2 AND owner = $1 AND seq = $2");
+        let params: [Param<'_>; 2] = [(&Bits(req.owner.0), Type::UUID), (&(req.seq as i64), Type::INT8)];
+        let rows = self.query(&sql, &params).await?;
+        let mut jobs = Vec::with_capacity(rows.len());
+        for row in &rows {
+            jobs.push(row::read(row)?.job);
+        }
+        sort(&mut jobs, req);
+        Ok(jobs)
+    }
+
+    async fn take_jobs(&mut self, req: &ClaimReq) -> Result<Vec<Record>, Failed> {
+        let mut room = Room {
+            jobs: req.limit as usize,
+            bytes: req.max_bytes,
+            aside: ASIDE,
+        };
+        let mut jobs = Vec::new();
+        for (lane, max) in &req.lanes {
+            let before = jobs.len();
+            let most = room.jobs.min(*max as usize);
+            if most == 0 {
+                continue;
+            }
+            let mut next = Next::More;
+            while next == Next::More && jobs.len() - before < most {
+                let most = most - (jobs.len() - before);
+                next = self.take_some(req, lane, most, &mut room, &mut jobs).await?;
+            }
+            room.jobs -= jobs.len() - before;
+            if next == Next::Stop {
+                break;
+            }
+        }
+        Ok(jobs)
+    }
+
+    /// Claims up to `most` of the lane's first jobs.
+    async fn take_some(
+        &mut self,
+        req: &ClaimReq,
+        lane: &Lane,
+        most: usize,
+        room: &mut Room,
+        jobs: &mut Vec<Record>,
+    ) -> Result<Next, Failed> {
+        let mut wanted = most;
+        if self.limited() {
+            match self.gate(&lane.queue, None).await? {
+                Gate::Open(Some(few)) => wanted = most.min(usize::try_from(few).unwrap_or(most)),
+                Gate::Open(None) => {}
+                Gate::Until(_) | Gate::Shut => return Ok(Next::Lane),
+            }
+        }
+        let limit = i64::try_from(wanted).unwrap_or(i64::MAX);
+        let heads = self.heads(lane, limit, Some(self.now)).await?;
+        let mut aside = false;
+        for id in &heads {
+            let Some(mut stored) = self.load(*id).await? else {
+                continue;
+            };
+            let expired = stored.job.expires_at().is_some_and(|time| time <= self.now);
+            let gate = match stored.job.spec.group.clone() {
+                Some(group) if self.limited() && !stored.damaged => self.gate(&lane.queue, Some(&group)).await?,
+                _ => Gate::Open(None),
+            };
+            if stored.damaged || expired || !gate.is_open() {
+                if room.aside == 0 {
+                    return Ok(Next::Stop);
+                }
+                room.aside -= 1;
+                aside = true;
+            }
+            if stored.damaged {
+                self.bury_corrupt(&mut stored).await?;
+                // The end of one may let another into the lane.
+                return Ok(Next::More);
+            }
+            if !gate.is_open() {
+                self.park(stored, gate).await?;
+                continue;
+            }
+            if expired {
+                let _ = self.apply(&mut stored, &Event::Expire).await?;
+                self.unpark().await?;
+                return Ok(Next::More);
+            }
+            let size = stored.job.payload.len() + stored.job.progress.len();
+            if size > room.bytes && !jobs.is_empty() {
+                return Ok(Next::Stop);
+            }
+            room.bytes = room.bytes.saturating_sub(size);
+            let claim = Event::Claim {
+                owner: req.owner,
+                seq: req.seq,
+                lease: req.lease,
+            };
+            if self.apply_alone(&mut stored, &claim).await?.is_ok() {
+                if self.limited() {
+                    self.note_claim(&stored.job).await?;
+                }
+                jobs.push(stored.job);
+            }
+        }
+        Ok(if heads.len() == wanted || aside { Next::More } else { Next::Lane })
+    }
+
+    /// Locks and reads the first jobs of a lane, those due `by` then; none if its queue is paused.
+    pub(super) async fn heads(&mut self, lane: &Lane, most: i64, by: Option<Wall>) -> Result<Vec<Id>, Failed> {
+        self.flush().await?;
+        let sql = format!(
+            "SELECT {COLUMNS} FROM {{s}}.job WHERE state = 1 AND NOT parked AND queue = $1 AND band = $2 \
+             AND run_at <= $3 AND NOT EXISTS (SELECT FROM {{s}}.paused WHERE queue = $1) \
+             ORDER BY run_at, id LIMIT $4 FOR UPDATE SKIP LOCKED"
+        );
+        let by = by.map_or(i64::MAX, |by| by.0);
+        let params: [Param<'_>; 4] = [
+            (&&*lane.queue, Type::TEXT),
+            (&i16::from(lane.band), Type::INT2),
+            (&by, Type::INT8),
+            (&most, Type::INT8),
+        ];
+        let rows = self.query(&sql, &params).await?;
+        let ids = self.keep(&rows)?;
+        let keys = ids.iter().filter_map(|id| {
+            let spec = &self.rows.get(id)?.as_ref()?.job.spec;
+            Some((spec.queue.clone(), spec.unique.as_ref()?.key.clone()))
+        });
+        let keys: Vec<(Name, Name)> = keys.collect();
+        self.load_holds(keys).await?;
+        Ok(ids)
+    }
+
+    async fn bury_corrupt(&mut self, stored: &mut Stored) -> Result<(), Failed> {
+        let from = stored.job.state;
+        stored.job.state = State::Dead;
+        stored.job.reason = Some(Reason::Corrupt);
+        stored.job.ended_at = Some(self.now);
+        self.save(stored, from, Kind::Die).await?;
+        self.tell_waiters().await?;
+        self.unpark().await
+    }
+
+    /// When time alone makes a job of the lanes claimable.
+    async fn next_due(&mut self, req: &ClaimReq) -> Result<Option<Wall>, Failed> {
+        let mut next: Option<Wall> = None;
+        let lanes: BTreeSet<&Lane> = req.lanes.iter().map(|(lane, _)| lane).collect();
+        for lane in lanes {
+            let sql = "SELECT 1 FROM {s}.paused WHERE queue = $1";
+            let due = if !self.query(sql, &[(&&*lane.queue, Type::TEXT)]).await?.is_empty() {
+                None
+            } else if self.limited() {
+                self.next_due_limited(lane).await?
+            } else {
+                self.head_due(lane).await?
+            };
+            next = match (next, due) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            };
+        }
+        Ok(next)
+    }
+
+    async fn head_due(&self, lane: &Lane) -> Result<Option<Wall>, Failed> {
+        let sql = "SELECT run_at FROM {s}.job WHERE state = 1 AND NOT parked AND queue = $1 AND band = $2 \
+                   ORDER BY run_at, id LIMIT 1";
+        let band = i16::from(lane.band);
+        let rows = self.query(sql, &[(&&*lane.queue, Type::TEXT), (&band, Type::INT2)]).await?;
+        let due: Option<i64> = rows.first().map(|row| row.try_get(0)).transpose()?;
+        Ok(due.map(Wall))
+    }
+}
+
+/// Brings the jobs of a repeat into the order in which they were given: it asks for the same lanes.
+pub(crate) fn sort(jobs: &mut [Record], req: &ClaimReq) {
+    jobs.sort_by_key(|job| {
+        let at = req.lanes.iter().position(|(lane, _)| *lane == job.lane());
+        (at, job.run_at, job.id())
+    });
+}

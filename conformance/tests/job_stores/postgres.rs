@@ -1,0 +1,81 @@
+//! The PostgreSQL store as the suite opens it: a schema of its own on the server that the tests of a process
+//! share, and a clock that the test moves.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tideway::BoxFuture;
+use tideway_conformance::jobs::{Harness, OpenError, TestClock};
+use tideway_conformance::servers;
+use tideway_driver::Net;
+use tideway_postgres::{Options, Postgres};
+
+/// The PostgreSQL store on the runtime that `block_on` runs and `net` reaches.
+pub(crate) struct OnPostgres {
+    clock: TestClock,
+    schema: String,
+    pooled: bool,
+    net: fn() -> Net,
+    block_on: fn(BoxFuture<'_, ()>),
+}
+
+impl OnPostgres {
+    /// A harness for one case.
+    pub(crate) fn new(net: fn() -> Net, block_on: fn(BoxFuture<'_, ()>)) -> Self {
+        static CASES: AtomicU32 = AtomicU32::new(0);
+        Self {
+            clock: TestClock::default(),
+            schema: format!("case_{}", CASES.fetch_add(1, Ordering::Relaxed)),
+            pooled: false,
+            net,
+            block_on,
+        }
+    }
+
+    /// It behind a PgBouncer.
+    #[allow(dead_code, reason = "used by one of the files that share this one")]
+    pub(crate) fn pooled(mut self) -> Self {
+        self.pooled = true;
+        self
+    }
+
+    fn url(&self) -> Result<String, String> {
+        Ok(match self.pooled {
+            true => servers::pgbouncer()?.url(),
+            false => servers::postgres()?.url(),
+        })
+    }
+
+    async fn open_in(&self, url: &str, schema: &str) -> Result<Postgres, OpenError> {
+        let options = Options::default().schema(schema).clock(self.clock.store_clock());
+        Ok(Postgres::open((self.net)(), url, options.pooled(self.pooled)).await?)
+    }
+}
+
+impl Harness for OnPostgres {
+    type Store = Postgres;
+
+    async fn open(&self) -> Result<Postgres, OpenError> {
+        self.open_in(&self.url()?, &self.schema).await
+    }
+
+    async fn reopen(&self) -> Result<Postgres, OpenError> {
+        self.open().await
+    }
+
+    fn namespace(&self) -> Option<String> {
+        Some(format!("{} {}", self.url().ok()?, self.schema))
+    }
+
+    async fn open_at(&self, namespace: &str) -> Result<Postgres, OpenError> {
+        let (url, schema) = namespace.split_once(' ').ok_or("no address and schema")?;
+        self.open_in(url, schema).await
+    }
+
+    fn clock(&self) -> Option<TestClock> {
+        Some(self.clock.clone())
+    }
+
+    fn block_on(&self, task: BoxFuture<'_, ()>) {
+        (self.block_on)(task);
+    }
+}
