@@ -23,10 +23,12 @@ fn net() -> Net {
 /// The cluster of this process's tests.
 fn url() -> Result<String, String> {
     static CLUSTER: OnceLock<Result<RedisCluster, String>> = OnceLock::new();
-    let cluster =
-        CLUSTER.get_or_init(|| RedisCluster::start_with(Persistence::EverySecond, &[]));
+    let cluster = CLUSTER.get_or_init(|| RedisCluster::start_with(Persistence::EverySecond, &[]));
     let urls = cluster.as_ref().map_err(Clone::clone)?.urls();
-    let hosts: Vec<&str> = urls.iter().map(|url| url.trim_start_matches("redis://")).collect();
+    let hosts: Vec<&str> = urls
+        .iter()
+        .map(|url| url.trim_start_matches("redis://"))
+        .collect();
     Ok(format!("redis-cluster://{}", hosts.join(",")))
 }
 

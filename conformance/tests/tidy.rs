@@ -177,8 +177,8 @@ fn dependencies_point_one_way() {
             let shared = dependency.name == "tideway-async-io";
             let tests = dependency.kind == cargo_metadata::DependencyKind::Development;
             // Tests of a store compare it with the executable specification of all of them, and start servers.
-            let specification = tests
-                && matches!(&*dependency.name, "tideway-memory" | "tideway-conformance");
+            let specification =
+                tests && matches!(&*dependency.name, "tideway-memory" | "tideway-conformance");
             let allowed = to < from
                 || shared
                 || specification

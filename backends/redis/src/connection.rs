@@ -180,11 +180,7 @@ impl Manager for Connecting {
         self.connect().await
     }
 
-    async fn recycle(
-        &self,
-        connection: &mut Connection,
-        _: &Metrics,
-    ) -> RecycleResult<StoreError> {
+    async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<StoreError> {
         if connection.is_idle() {
             Ok(())
         } else {

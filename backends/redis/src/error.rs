@@ -26,19 +26,21 @@ pub(crate) fn refused(error: &ServerError) -> StoreError {
         ),
         "LOADING" => transient("Redis is loading its data after a restart"),
         "BUSY" => transient("Redis is busy with a script of somebody else: see SCRIPT KILL"),
-        "MASTERDOWN" | "CLUSTERDOWN" => {
-            transient("the cluster has no master for these keys at the moment: a failover, or a node is down")
-        }
-        "TRYAGAIN" | "ASK" | "MOVED" => {
-            transient("the slot of these keys is being moved to another node; calls go on once it is there")
-        }
+        "MASTERDOWN" | "CLUSTERDOWN" => transient(
+            "the cluster has no master for these keys at the moment: a failover, or a node is down",
+        ),
+        "TRYAGAIN" | "ASK" | "MOVED" => transient(
+            "the slot of these keys is being moved to another node; calls go on once it is there",
+        ),
         "READONLY" => transient(
             "this server is a replica and takes no writes: after a failover the master is elsewhere; point the URL at it",
         ),
         "MISCONF" => transient(
             "Redis refuses writes because it cannot save to its disk (MISCONF): look at its log and its disk",
         ),
-        "NOREPLICAS" => transient("Redis refuses writes because it has too few replicas (NOREPLICAS)"),
+        "NOREPLICAS" => {
+            transient("Redis refuses writes because it has too few replicas (NOREPLICAS)")
+        }
         "NOAUTH" => fatal("Redis asks for a password: put it into the URL, redis://:password@host"),
         "WRONGPASS" => fatal("Redis refuses the user or password of the URL"),
         "NOPERM" => fatal(format!(

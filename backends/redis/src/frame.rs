@@ -65,7 +65,9 @@ fn count(digits: &[u8]) -> io::Result<Option<usize>> {
     }
     let text = std::str::from_utf8(digits).ok();
     // No reply is nearly as long as this: 512 MiB is the most Redis sends in one value.
-    let count = text.and_then(|text| text.parse().ok()).filter(|n| *n < 1 << 30);
+    let count = text
+        .and_then(|text| text.parse().ok())
+        .filter(|n| *n < 1 << 30);
     count.map(Some).ok_or_else(garbage)
 }
 

@@ -54,7 +54,9 @@ impl Hub {
         let mut from = Reader(message);
         while let Some(what) = from.byte() {
             let read = match what {
-                b'q' => from.name().map(|queue| self.send(&Wake::Queue(queue), None)),
+                b'q' => from
+                    .name()
+                    .map(|queue| self.send(&Wake::Queue(queue), None)),
                 b'c' => cancel(&mut from).map(|(owner, id)| {
                     self.send(&Wake::Cancel(vec![id]), Some(owner));
                 }),

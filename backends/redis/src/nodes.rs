@@ -54,7 +54,6 @@ impl Nodes {
         Self {
             net,
             servers,
-            // One is for hints.
             connections: connections.max(2),
             timeout,
             pools: Mutex::default(),
@@ -173,7 +172,10 @@ impl Nodes {
         let mut replies: Vec<Option<Value>> = vec![None; calls.len()];
         let mut open: Vec<usize> = (0..calls.len()).collect();
         let (mut load, mut asking) = (false, None);
-        for attempt in 1.. {
+        let begun = self.net.now().mono;
+        for tried in 1.. {
+            let late = self.net.now().mono.since(begun) > self.timeout;
+            let last = late || tried >= TRIES;
             let address = match asking.take() {
                 Some(address) => (address, true),
                 None => (self.home(slot).await?, false),
@@ -206,7 +208,7 @@ impl Nodes {
             if let Some(error) = problem {
                 let unreached = self.servers.cluster && matches!(error, StoreError::Transient(_));
                 // A node that is gone may have been replaced.
-                if !unreached || attempt >= TRIES || self.refresh().await.is_err() {
+                if !unreached || last || self.refresh().await.is_err() {
                     return Err(in_doubt(error, &replies));
                 }
                 self.net.sleep(PAUSE).await;
@@ -215,7 +217,7 @@ impl Nodes {
             let Some((way, error)) = detour else {
                 return Err(crate::error::unreadable());
             };
-            if attempt >= TRIES {
+            if last {
                 return Err(in_doubt(error, &replies));
             }
             match way {

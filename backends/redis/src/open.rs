@@ -1,6 +1,6 @@
 //! What is checked before a store is used: the servers, and whose the prefix is.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use redis::Value;
@@ -37,11 +37,7 @@ pub(crate) struct Server {
     durability: Durability,
 }
 
-pub(crate) async fn open(
-    net: Net,
-    url: &str,
-    options: Options,
-) -> Result<Arc<Inner>, StoreError> {
+pub(crate) async fn open(net: Net, url: &str, options: Options) -> Result<Arc<Inner>, StoreError> {
     let servers = url::parse(url)?;
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.:/".contains(c);
     if !(1..=64).contains(&options.prefix.len()) || !options.prefix.chars().all(allowed) {
@@ -76,7 +72,7 @@ pub(crate) async fn open(
         clock: options.clock,
         caps,
         hub: Arc::new(Hub::default()),
-        known: Mutex::new(BTreeSet::new()),
+        known: Mutex::new(BTreeMap::new()),
         open,
     });
     // Before the first call, so that no hint is missed from then on.
@@ -135,7 +131,10 @@ fn flat(value: Value) -> Vec<String> {
         _ => String::new(),
     };
     match value {
-        Value::Map(pairs) => pairs.into_iter().flat_map(|(a, b)| [text(a), text(b)]).collect(),
+        Value::Map(pairs) => pairs
+            .into_iter()
+            .flat_map(|(a, b)| [text(a), text(b)])
+            .collect(),
         Value::Array(values) => values.into_iter().map(text).collect(),
         other => vec![text(other)],
     }
@@ -145,10 +144,15 @@ fn flat(value: Value) -> Vec<String> {
 fn read(info: &str, cluster: bool) -> Result<Server, StoreError> {
     let field = |name: &str| {
         let mut lines = info.lines().filter_map(|line| line.split_once(':'));
-        lines.find(|(field, _)| *field == name).map(|(_, value)| value.trim())
+        lines
+            .find(|(field, _)| *field == name)
+            .map(|(_, value)| value.trim())
     };
     let version = field("redis_version").unwrap_or("unknown");
-    let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
+    let major = version
+        .split('.')
+        .next()
+        .and_then(|major| major.parse::<u32>().ok());
     if major.is_none_or(|major| major < 7) {
         return Err(fatal(format!(
             "the server is Redis {version}: version 7 or newer is needed"

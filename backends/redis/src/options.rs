@@ -14,7 +14,7 @@ pub struct Options {
     pub prefix: String,
     /// Which queues share a hash tag; by the URL unless set. All processes of a prefix must agree.
     pub tags: Option<Tags>,
-    /// The most connections to each server, one for hints apart; 8 unless set, at least 2, so that claims and
+    /// The most connections to each server, beside one for hints; 8 unless set, at least 2, so that claims and
     /// settles overlap.
     pub connections: usize,
     /// How long a call waits for a connection, and then for the reply, before it fails; 5 s each unless set.

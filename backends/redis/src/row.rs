@@ -127,7 +127,11 @@ pub(crate) fn pack(new: &NewJob) -> Vec<u8> {
     ];
     let parts = parts.into_iter().filter(|(_, there)| *there);
     let mut out = Vec::with_capacity(160);
-    out.extend([parts.fold(0, |all, (one, _)| all | one), spec.band, spec.strikes]);
+    out.extend([
+        parts.fold(0, |all, (one, _)| all | one),
+        spec.band,
+        spec.strikes,
+    ]);
     for keep in [spec.keep.succeeded, spec.keep.failed] {
         out.extend(millis(keep.max(Keep::LEAST)).to_le_bytes());
     }

@@ -10,6 +10,7 @@ use futures_core::Stream;
 use redis::{Cmd, Value};
 use tideway::jobs::{JobStore, StoreClock, StoreError};
 use tideway_driver::Net;
+use tideway_engine::Mono;
 use tideway_engine::jobs::call::{
     AuditReport, Beat, Beaten, Caps, ClaimReq, Claimed, Control, ControlOut, CronCas, CronOut,
     Cursor, Enqueued, Expired, Filter, Page, Settle, Settled, Stats, Wake,
@@ -24,6 +25,9 @@ use crate::open;
 use crate::options::{Options, Tags};
 use crate::scripts::Script;
 
+/// How long a shard is taken to be in the set of tags in use.
+const AGAIN: Duration = Duration::from_secs(60);
+
 /// A job store on Redis. A clone is another handle on the same connections; they close with the last one.
 #[derive(Clone)]
 pub struct Redis(Arc<Inner>);
@@ -35,8 +39,8 @@ pub(crate) struct Inner {
     pub(crate) clock: Option<StoreClock>,
     pub(crate) caps: Caps,
     pub(crate) hub: Arc<Hub>,
-    /// Shards that this process has entered into the set of tags in use.
-    pub(crate) known: Mutex<BTreeSet<u16>>,
+    /// Shards that this process has entered into the set of tags in use, and when.
+    pub(crate) known: Mutex<BTreeMap<u16, Mono>>,
     /// Closed with the store: the task that listens ends then.
     #[expect(dead_code, reason = "it is there to be dropped")]
     pub(crate) open: async_channel::Sender<()>,
@@ -116,14 +120,16 @@ impl Inner {
     }
 
     /// Enters tags into the set of those in use, before anything is written to them.
-    pub(crate) async fn enter(
-        &self,
-        tags: impl Iterator<Item = &Tag>,
-    ) -> Result<(), StoreError> {
+    pub(crate) async fn enter(&self, tags: impl Iterator<Item = &Tag>) -> Result<(), StoreError> {
+        let now = self.nodes.net.now().mono;
         let new: Vec<u16> = {
             let known = lock(&self.known);
+            // Once more after a while: a failover may have lost the entry, and not the jobs.
+            let lasts = |at: &Mono| now.since(*at) < AGAIN;
             let shards = tags.filter_map(|tag| tag.shard);
-            shards.filter(|shard| !known.contains(shard)).collect()
+            shards
+                .filter(|shard| !known.get(shard).is_some_and(lasts))
+                .collect()
         };
         if new.is_empty() {
             return Ok(());
@@ -132,7 +138,7 @@ impl Inner {
         let mut add = redis::cmd("SADD");
         add.arg(&key).arg(&new);
         self.nodes.on_key(&key, add).await?;
-        lock(&self.known).extend(new);
+        lock(&self.known).extend(new.into_iter().map(|shard| (shard, now)));
         Ok(())
     }
 

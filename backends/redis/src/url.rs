@@ -82,8 +82,9 @@ pub(crate) fn parse(url: &str) -> Result<Servers, StoreError> {
     let (hosts, db) = rest.split_once('/').unwrap_or((rest, ""));
     if !db.is_empty() {
         let db = db.parse::<u16>().ok().filter(|db| !cluster || *db == 0);
-        login.db =
-            db.ok_or_else(|| fatal("the database in the URL is no number, or a cluster has only 0"))?;
+        login.db = db.ok_or_else(|| {
+            fatal("the database in the URL is no number, or a cluster has only 0")
+        })?;
     }
     let addresses: Option<Vec<Address>> = hosts.split(',').map(address).collect();
     let addresses = addresses.filter(|all| cluster || all.len() == 1);
@@ -140,12 +141,12 @@ mod tests {
     fn urls_say_where_and_as_whom() {
         let one = parse("redis://:p%40ss@localhost/3").expect("a URL");
         assert_eq!(one.addresses, [("localhost".to_owned(), 6379)]);
-        assert_eq!((one.login.password.as_deref(), one.login.db), (Some("p@ss"), 3));
-        let many = parse("redis-cluster://me:x@a:1,[::1]:2").expect("a URL");
         assert_eq!(
-            many.addresses,
-            [("a".to_owned(), 1), ("::1".to_owned(), 2)]
+            (one.login.password.as_deref(), one.login.db),
+            (Some("p@ss"), 3)
         );
+        let many = parse("redis-cluster://me:x@a:1,[::1]:2").expect("a URL");
+        assert_eq!(many.addresses, [("a".to_owned(), 1), ("::1".to_owned(), 2)]);
         assert_eq!(many.login.user.as_deref(), Some("me"));
         for bad in [
             "http://x",

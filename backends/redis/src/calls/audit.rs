@@ -31,7 +31,9 @@ impl Inner {
             from = reply.bytes()?;
             while !reply.is_over() {
                 let flaw = reply.bytes()?;
-                report.flaws.push(String::from_utf8_lossy(&flaw).into_owned());
+                report
+                    .flaws
+                    .push(String::from_utf8_lossy(&flaw).into_owned());
             }
             if from.is_empty() || report.flaws.len() > FLAWS {
                 return Ok(());

@@ -41,17 +41,25 @@ impl Inner {
     pub(crate) async fn claim(&self, req: &ClaimReq) -> Result<Claimed, StoreError> {
         let by_tag = by_tag(&req.lanes, |(lane, _)| self.tag_of(&lane.queue));
         let (parts, several) = match by_tag.first_key_value() {
-            Some((tag, _)) if by_tag.len() == 1 => {
-                (vec![self.part(tag, What::Claim, req, &req.lanes, req.limit, req.max_bytes).await?], false)
-            }
+            Some((tag, _)) if by_tag.len() == 1 => (
+                vec![
+                    self.part(tag, What::Claim, req, &req.lanes, req.limit, req.max_bytes)
+                        .await?,
+                ],
+                false,
+            ),
             None => {
                 let tag = self.tag(0);
-                (vec![self.part(&tag, What::Claim, req, &[], 0, 0).await?], false)
+                (
+                    vec![self.part(&tag, What::Claim, req, &[], 0, 0).await?],
+                    false,
+                )
             }
             Some(_) => (Vec::new(), true),
         };
         let parts = if several {
-            self.claim_several(req, &by_tag.into_iter().collect::<Vec<_>>()).await?
+            self.claim_several(req, &by_tag.into_iter().collect::<Vec<_>>())
+                .await?
         } else {
             parts
         };
@@ -166,7 +174,8 @@ impl Inner {
             if any && taken > bytes {
                 // The first of a script is given whatever its size, and this is not the first of the claim.
                 let over = std::mem::take(&mut part.jobs);
-                self.give_back(over.into_iter().map(|(_, job, _)| job)).await?;
+                self.give_back(over.into_iter().map(|(_, job, _)| job))
+                    .await?;
                 part.next_due = Some(part.now);
                 bytes = 0;
             }
@@ -235,7 +244,8 @@ impl Inner {
             }
         }
         while !reply.is_over() {
-            part.due.push(u32::try_from(reply.count()?).unwrap_or(u32::MAX));
+            part.due
+                .push(u32::try_from(reply.count()?).unwrap_or(u32::MAX));
         }
         if sent > 0 {
             self.deliver(tag.clone()).await?;

@@ -2,9 +2,7 @@
 
 use redis::Cmd;
 use tideway::jobs::StoreError;
-use tideway_engine::jobs::call::{
-    Control, ControlOut, Filter, Left, Limit, Scope, Select,
-};
+use tideway_engine::jobs::call::{Control, ControlOut, Filter, Left, Limit, Scope, Select};
 use tideway_engine::jobs::{Id, Name, Start, State};
 
 use super::{CHUNK, Reply, id};
@@ -46,11 +44,14 @@ impl Inner {
             Scope::EachGroup(queue) => (queue, "each", ""),
             Scope::Group(queue, group) => (queue, "group", &**group),
         };
-        let number = |number: Option<u32>| number.map_or(String::new(), |number| number.to_string());
+        let number =
+            |number: Option<u32>| number.map_or(String::new(), |number| number.to_string());
         self.configure(queue, |call| {
             call.arg(what).arg(group).arg(number(limit.running));
             call.arg(number(limit.rate.map(|(n, _)| n)));
-            let window = limit.rate.map(|(_, window)| row::millis(window).to_string());
+            let window = limit
+                .rate
+                .map(|(_, window)| row::millis(window).to_string());
             call.arg(window.unwrap_or_default())
         })
         .await
@@ -126,7 +127,9 @@ fn read(reply: &mut Reply) -> Result<Said, StoreError> {
         b'd' => Said::Done,
         b'n' => Said::Left(Left::NotFound),
         b's' => {
-            let state = rest.first().and_then(|code| State::ALL.get(usize::from(*code)));
+            let state = rest
+                .first()
+                .and_then(|code| State::ALL.get(usize::from(*code)));
             Said::Left(Left::State(*state.ok_or_else(unreadable)?))
         }
         b'u' => Said::Left(Left::UniqueHit(id(rest)?)),

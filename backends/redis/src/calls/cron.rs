@@ -16,7 +16,11 @@ impl Inner {
     pub(crate) async fn cron_cas(&self, cas: &CronCas) -> Result<CronOut, StoreError> {
         let tag = self.tag_of(&cas.key);
         let told = self.told(cas.jobs.iter()).await?;
-        let mut tags: Vec<Tag> = cas.jobs.iter().map(|new| self.tag_of(&new.spec.queue)).collect();
+        let mut tags: Vec<Tag> = cas
+            .jobs
+            .iter()
+            .map(|new| self.tag_of(&new.spec.queue))
+            .collect();
         tags.push(tag.clone());
         self.enter(tags.iter()).await?;
         let mut call = self.call(&tag, &CRON);

@@ -24,7 +24,10 @@ impl Inner {
         let mut rest: Vec<usize> = (0..jobs.len()).collect();
         while !rest.is_empty() {
             // One that waits for another queue's job, which may be an earlier one of this batch, begins a new part.
-            let cut = rest.iter().skip(1).position(|at| self.looks_away(&jobs[*at]));
+            let cut = rest
+                .iter()
+                .skip(1)
+                .position(|at| self.looks_away(&jobs[*at]));
             let later = rest.split_off(cut.map_or(rest.len(), |cut| cut + 1));
             let part: Vec<&NewJob> = rest.iter().map(|at| &jobs[*at]).collect();
             let outcomes = self.enqueue_part(&part).await?;
@@ -76,7 +79,9 @@ impl Inner {
                 out[*at] = Some(code);
             }
         }
-        out.into_iter().collect::<Option<_>>().ok_or_else(unreadable)
+        out.into_iter()
+            .collect::<Option<_>>()
+            .ok_or_else(unreadable)
     }
 
     /// How the jobs in other tags are that `jobs` wait for.

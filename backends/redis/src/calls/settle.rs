@@ -6,9 +6,9 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 use redis::Cmd;
 use tideway::jobs::StoreError;
+use tideway_engine::Wall;
 use tideway_engine::jobs::call::{Beat, Beaten, Cursor, Expired, Page, Settle, Settled};
 use tideway_engine::jobs::{Fence, Outcome, Owner, Record};
-use tideway_engine::Wall;
 
 use super::enqueue::{Told, chunks};
 use super::{CHUNK, Reply, after, cursor};
@@ -60,9 +60,7 @@ impl Inner {
         let nothing: &[u8] = &[];
         let (code, after, flag, reason, text) = match &settle.outcome {
             Outcome::Succeeded(result) => (1, none, false, None, &**result),
-            Outcome::Retry { after, failure } => {
-                (2, *after, false, None, failure.text.as_bytes())
-            }
+            Outcome::Retry { after, failure } => (2, *after, false, None, failure.text.as_bytes()),
             Outcome::Dead { reason, failure } => {
                 (3, none, false, Some(*reason), failure.text.as_bytes())
             }
@@ -112,7 +110,9 @@ impl Inner {
                 while !reply.is_over() {
                     said.push(match reply.int()? {
                         2 => Beaten::Lost,
-                        cancel => Beaten::Alive { cancel: cancel == 1 },
+                        cancel => Beaten::Alive {
+                            cancel: cancel == 1,
+                        },
                     });
                 }
             }
@@ -130,7 +130,11 @@ impl Inner {
         let tags = &self.all_tags().await?;
         let Some(from) = &after(from) else {
             let now = self.now().await?;
-            return Ok(Page { items: Vec::new(), next: None, now });
+            return Ok(Page {
+                items: Vec::new(),
+                next: None,
+                now,
+            });
         };
         let limit = limit.max(1);
         let pages = tags.iter().map(|tag| async move {
@@ -214,12 +218,17 @@ impl Inner {
 fn number(reply: &mut Reply) -> Result<u32, StoreError> {
     let text = reply.bytes()?;
     let text = std::str::from_utf8(&text).ok();
-    text.and_then(|text| text.parse().ok()).ok_or_else(unreadable)
+    text.and_then(|text| text.parse().ok())
+        .ok_or_else(unreadable)
 }
 
 /// About how many bytes it takes; one with many jobs counts as many.
 fn size(settle: &Settle) -> usize {
-    let then: usize = settle.then.iter().map(|new| new.payload.len() + (1 << 20) / CHUNK).sum();
+    let then: usize = settle
+        .then
+        .iter()
+        .map(|new| new.payload.len() + (1 << 20) / CHUNK)
+        .sum();
     let progress = settle.progress.as_ref().map_or(0, bytes::Bytes::len);
     let result = match &settle.outcome {
         Outcome::Succeeded(result) => result.len(),
@@ -260,5 +269,7 @@ pub(super) fn in_order<'a, T>(
             out[*at] = Some(one);
         }
     }
-    out.into_iter().collect::<Option<_>>().ok_or_else(unreadable)
+    out.into_iter()
+        .collect::<Option<_>>()
+        .ok_or_else(unreadable)
 }

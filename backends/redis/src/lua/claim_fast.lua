@@ -25,7 +25,7 @@ for at = 10, #ARGV, 3 do
     taken[key] = { n = 0, queue = queue }
     keys[#keys + 1] = key
   end
-  local of, want = taken[key], math.min(max, room)
+  local of, want = taken[key], math.min(max, room, 1001)
   if want > 0 and not ended then
     local ids = call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', of.n, want)
     if #ids > 1000 then

@@ -11,7 +11,7 @@ for at = 4, #ARGV, 4 do
 end
 local out, seen = { 0 }, {}
 local ms, gone, over, results, drops, owners, tally = {}, {}, {}, {}, {}, {}, {}
-local configured = call('EXISTS', B .. ':q') == 1
+local configured, plain = call('EXISTS', B .. ':q') == 1, {}
 local stored, fixed = call('HMGET', B .. ':m', unpack(ids)), call('HMGET', B .. ':s', unpack(ids))
 local ended = pack('<d', now)
 for i, id in ipairs(ids) do
@@ -30,8 +30,11 @@ for i, id in ipairs(ids) do
     out[i + 1] = 'f'
   else
     local _, _, _, keep, _, _, queue = unpack_('<BBBddc8Bc0', s)
-    if configured and call('HEXISTS', B .. ':q', queue) == 1 then
-      return full()
+    if configured and not plain[queue] then
+      if call('HEXISTS', B .. ':q', queue) == 1 then
+        return full()
+      end
+      plain[queue] = true
     end
     local text = ARGV[4 * i + 1]
     if text ~= '' then

@@ -4,7 +4,9 @@ use tideway::jobs::JobStore;
 use tideway_engine::jobs::call::{Cursor, Filter};
 use tideway_engine::jobs::{Reason, State};
 
-use crate::world::{block_on, claim, enqueue, fresh, id, open, plain, raw, record, request, sound, url};
+use crate::world::{
+    block_on, claim, enqueue, fresh, id, open, plain, raw, record, request, sound, url,
+};
 
 /// Overwrites the field of job `n` in the hash `part`.
 fn damage(prefix: &str, part: &str, n: u128, with: &[u8]) {
@@ -24,7 +26,8 @@ fn whatever_part_of_it_is_damaged() {
     // The part that scripts read stays; the packed specification behind it goes.
     let key = format!("{{{prefix}}}:s");
     let field = id(3).as_u128().to_be_bytes();
-    let redis::Value::BulkString(mut fixed) = raw(&url(), &[b"HGET", key.as_bytes(), &field]) else {
+    let redis::Value::BulkString(mut fixed) = raw(&url(), &[b"HGET", key.as_bytes(), &field])
+    else {
         panic!("no specification");
     };
     fixed.truncate(fixed.len() - 5);
@@ -34,7 +37,11 @@ fn whatever_part_of_it_is_damaged() {
     assert_eq!(ids, [id(4)]);
     for n in 1..4 {
         let job = record(&store, id(n)).expect("it stays visible");
-        assert_eq!((job.state, job.reason), (State::Dead, Some(Reason::Corrupt)), "job {n}");
+        assert_eq!(
+            (job.state, job.reason),
+            (State::Dead, Some(Reason::Corrupt)),
+            "job {n}"
+        );
     }
     let filter = Filter {
         state: Some(State::Dead),

@@ -5,7 +5,9 @@ use tideway_conformance::servers::{Persistence, RedisServer};
 use tideway_engine::jobs::State;
 use tideway_engine::jobs::call::Settled;
 
-use crate::world::{block_on, claim, enqueue, fresh, id, open, plain, raw, record, request, settle, sound};
+use crate::world::{
+    block_on, claim, enqueue, fresh, id, open, plain, raw, record, request, settle, sound,
+};
 
 #[test]
 fn the_token_comes_again_and_the_finish_of_the_zombie_does_not_count() {
@@ -32,7 +34,10 @@ fn the_token_comes_again_and_the_finish_of_the_zombie_does_not_count() {
         }],
         crate::world::LEASE,
     ));
-    assert_eq!(lost.expect("an answer"), [tideway_engine::jobs::call::Beaten::Lost]);
+    assert_eq!(
+        lost.expect("an answer"),
+        [tideway_engine::jobs::call::Beaten::Lost]
+    );
     assert!(matches!(settle(&store, &second), Settled::Applied(_)));
     sound(&store);
 }

@@ -5,7 +5,10 @@ use tideway::jobs::{JobStore, StoreError};
 use tideway_conformance::servers::{Persistence, RedisServer};
 use tideway_engine::jobs::call::{Beaten, Settled};
 
-use crate::world::{LEASE, block_on, claim, enqueue, fresh, open, plain, raw, record, request, settle, sound, success};
+use crate::world::{
+    LEASE, block_on, claim, enqueue, fresh, open, plain, raw, record, request, settle, sound,
+    success,
+};
 
 #[test]
 fn an_enqueue_is_refused_with_what_to_do() {

@@ -13,8 +13,7 @@ use tideway_engine::jobs::call::{Enqueued, Wake};
 
 use crate::world::{block_on, fresh, id, open, plain, record, sound};
 
-/// Enqueues until told to stop, each job until it is answered; the ids that were accepted, and the longest wait
-/// after the server was back.
+/// Enqueues until told to stop, each job until it is answered; the jobs that were accepted.
 async fn produce(store: tideway_redis::Redis, first: u128, stop: Arc<AtomicBool>) -> Vec<u128> {
     let mut accepted = Vec::new();
     for n in first.. {
@@ -24,7 +23,10 @@ async fn produce(store: tideway_redis::Redis, first: u128, stop: Arc<AtomicBool>
         loop {
             match store.enqueue(&[plain(n)]).await {
                 Ok(out) => {
-                    assert!(matches!(out[..], [Enqueued::Inserted | Enqueued::Duplicate]));
+                    assert!(matches!(
+                        out[..],
+                        [Enqueued::Inserted | Enqueued::Duplicate]
+                    ));
                     accepted.push(n);
                     break;
                 }
@@ -44,12 +46,10 @@ fn five_times_under_load() {
     let store = open(&server.url(), fresh()).expect("a store");
     let mut hints = store.wakeups(Owner(7));
     let stop = Arc::new(AtomicBool::new(false));
-    let producers: Vec<_> = (0..4_u128)
-        .map(|p| {
-            let task = produce(store.clone(), p << 32 | 1, stop.clone());
-            block_on(async { tokio::spawn(task) })
-        })
-        .collect();
+    let producers = block_on(async {
+        let tasks = (0..4_u128).map(|p| produce(store.clone(), p << 32 | 1, stop.clone()));
+        tasks.map(tokio::spawn).collect::<Vec<_>>()
+    });
     for _ in 0..5 {
         std::thread::sleep(Duration::from_millis(200));
         server.kill();
@@ -65,7 +65,10 @@ fn five_times_under_load() {
     let mut all = 0;
     for producer in producers {
         for n in block_on(producer).expect("a producer") {
-            assert!(record(&store, id(n)).is_some(), "job {n:x} was accepted and is lost");
+            assert!(
+                record(&store, id(n)).is_some(),
+                "job {n:x} was accepted and is lost"
+            );
             all += 1;
         }
     }

@@ -7,11 +7,15 @@ use std::future::Future;
 use tideway::jobs::{JobStore, StoreError};
 use tideway_conformance::proxy::Proxy;
 use tideway_engine::Wall;
-use tideway_engine::jobs::call::{Beat, Beaten, Control, CronCas, Cursor, Enqueued, Filter, Select, Settled};
+use tideway_engine::jobs::call::{
+    Beat, Beaten, Control, CronCas, Cursor, Enqueued, Filter, Select, Settled,
+};
 use tideway_engine::jobs::cron::Cell;
 use tideway_engine::jobs::{Kind, Start};
 
-use crate::world::{LEASE, block_on, claim, enqueue, fresh, id, name, open, plain, request, sound, success, url};
+use crate::world::{
+    LEASE, block_on, claim, enqueue, fresh, id, name, open, plain, request, sound, success, url,
+};
 
 /// Makes the call with its reply lost, then again.
 fn twice<T: Debug, F: Future<Output = Result<T, StoreError>>>(
@@ -21,13 +25,19 @@ fn twice<T: Debug, F: Future<Output = Result<T, StoreError>>>(
 ) -> T {
     proxy.lose_next_reply();
     let lost = block_on(call());
-    assert!(matches!(lost, Err(StoreError::Ambiguous(_))), "{what}: {lost:?}");
+    assert!(
+        matches!(lost, Err(StoreError::Ambiguous(_))),
+        "{what}: {lost:?}"
+    );
     block_on(call()).unwrap_or_else(|error| panic!("{what}: {error}"))
 }
 
 #[test]
 fn whatever_the_call() {
-    let upstream = url().trim_start_matches("redis://").parse().expect("an address");
+    let upstream = url()
+        .trim_start_matches("redis://")
+        .parse()
+        .expect("an address");
     let proxy = Proxy::start(upstream, 7).expect("a proxy");
     let direct = open(&url(), fresh()).expect("a store");
     let cas = CronCas {
@@ -88,9 +98,18 @@ fn whatever_the_call() {
     let revive = Control::Revive(Select::Ids(vec![id(9)]), Start::Now);
     twice(&proxy, "revive", || store.control(&revive));
     let (filter, from) = (Filter::default(), page());
-    assert_eq!(twice(&proxy, "list", || store.list(&filter, &from, 9)).items.len(), 2);
+    assert_eq!(
+        twice(&proxy, "list", || store.list(&filter, &from, 9))
+            .items
+            .len(),
+        2
+    );
     assert_eq!(twice(&proxy, "jobs", || store.jobs(&ids)).len(), 1);
-    assert!(twice(&proxy, "expired", || store.expired(&from, 9)).items.is_empty());
+    assert!(
+        twice(&proxy, "expired", || store.expired(&from, 9))
+            .items
+            .is_empty()
+    );
     assert_eq!(twice(&proxy, "prune", || store.prune(9)), 0);
     assert_eq!(twice(&proxy, "stats", || store.stats()).queues.len(), 2);
     sound(&store);

@@ -66,14 +66,20 @@ fn what_is_no_url_and_no_prefix() {
     refused(&url().replace("redis", "redis-cluster"), fresh(), "cluster");
     refused(&url(), fresh().prefix("a{b}"), "prefix");
     let nobody = open("redis://127.0.0.1:1", fresh());
-    assert!(matches!(nobody, Err(StoreError::Transient(_))), "{nobody:?}");
+    assert!(
+        matches!(nobody, Err(StoreError::Transient(_))),
+        "{nobody:?}"
+    );
 }
 
 #[test]
 fn what_is_kept_is_declared() {
     let of = |persistence| {
         let server = RedisServer::start(persistence).expect("a server");
-        open(&server.url(), fresh()).expect("a store").caps().durability
+        open(&server.url(), fresh())
+            .expect("a store")
+            .caps()
+            .durability
     };
     assert_eq!(of(Persistence::None), Durability::Memory);
     assert_eq!(of(Persistence::EverySecond), Durability::Process);

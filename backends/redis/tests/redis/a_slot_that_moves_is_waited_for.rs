@@ -18,7 +18,10 @@ fn text(value: Value) -> String {
 fn a_moved_slot_is_followed_and_a_moving_one_is_not_seen_in_part() {
     let cluster = RedisCluster::start().expect("a cluster");
     let nodes = cluster.urls();
-    let hosts: Vec<&str> = nodes.iter().map(|url| url.trim_start_matches("redis://")).collect();
+    let hosts: Vec<&str> = nodes
+        .iter()
+        .map(|url| url.trim_start_matches("redis://"))
+        .collect();
     let at = format!("redis-cluster://{}", hosts.join(","));
     let options = fresh();
     // The tag of the queue "mail": see `shard_of`.
@@ -28,7 +31,10 @@ fn a_moved_slot_is_followed_and_a_moving_one_is_not_seen_in_part() {
     };
     let from = usize::from(slot > 5460) + usize::from(slot > 10922);
     let to = (from + 1) % 3;
-    let names: Vec<String> = nodes.iter().map(|url| text(raw(url, &[b"CLUSTER", b"MYID"]))).collect();
+    let names: Vec<String> = nodes
+        .iter()
+        .map(|url| text(raw(url, &[b"CLUSTER", b"MYID"])))
+        .collect();
     let slot = slot.to_string();
     let set = |node: usize, words: &[&str]| {
         let mut command: Vec<&[u8]> = vec![b"CLUSTER", b"SETSLOT", slot.as_bytes()];
@@ -45,10 +51,16 @@ fn a_moved_slot_is_followed_and_a_moving_one_is_not_seen_in_part() {
     set(from, &["IMPORTING", &names[to]]);
     set(to, &["MIGRATING", &names[from]]);
     let error = block_on(store.enqueue(&[plain(2)])).expect_err("the slot is moving");
-    assert!(matches!(&error, StoreError::Transient(text) if text.contains("moved")), "{error}");
+    assert!(
+        matches!(&error, StoreError::Transient(text) if text.contains("moved")),
+        "{error}"
+    );
     set(to, &["STABLE"]);
     set(from, &["STABLE"]);
-    assert_eq!(enqueue(&store, &[plain(1), plain(2)]), [Enqueued::Duplicate, Enqueued::Inserted]);
+    assert_eq!(
+        enqueue(&store, &[plain(1), plain(2)]),
+        [Enqueued::Duplicate, Enqueued::Inserted]
+    );
     assert!(record(&store, plain(2).spec.id).is_some());
     sound(&store);
 }

@@ -12,8 +12,8 @@ use tideway_engine::jobs::call::{
 };
 use tideway_engine::jobs::cron::Cell;
 use tideway_engine::jobs::{
-    Conflict, Failure, Fence, Hold, Id, NewJob, Outcome, Owner, Reason, SUSPECT, Start, State, Unique,
-    WaitFailed,
+    Conflict, Failure, Fence, Hold, Id, NewJob, Outcome, Owner, Reason, SUSPECT, Start, State,
+    Unique, WaitFailed,
 };
 use tideway_memory::Model;
 use tideway_redis::{Redis, Tags};
@@ -152,7 +152,8 @@ fn control(mix: Mix) -> impl Strategy<Value = Control> {
             limit,
         });
         let one = ids.clone();
-        let filter = (one, filter).prop_map(move |(ids, filter)| if mix.one() { filter } else { ids });
+        let filter =
+            (one, filter).prop_map(move |(ids, filter)| if mix.one() { filter } else { ids });
         prop_oneof![3 => ids, 1 => filter]
     };
     let start = || (0..50_u64).prop_map(|n| Start::After(ms(n)));

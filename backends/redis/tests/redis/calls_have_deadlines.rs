@@ -18,7 +18,11 @@ fn those_that_were_sent_are_in_doubt_and_those_without_a_connection_are_not() {
     let begun = Instant::now();
     let jobs: Vec<_> = (2..8).map(|n| [plain(n)]).collect();
     let errors = block_on(join_all(jobs.iter().map(|job| store.enqueue(job))));
-    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        begun.elapsed()
+    );
     let mut doubts = 0;
     for error in &errors {
         match error {
@@ -33,7 +37,10 @@ fn those_that_were_sent_are_in_doubt_and_those_without_a_connection_are_not() {
     for n in 1..8 {
         enqueue(&store, &[plain(n)]);
         let found = block_on(store.jobs(&[plain(n).spec.id])).expect("an answer");
-        assert_eq!(found[0].as_ref().map(|job| job.id()), Some(plain(n).spec.id));
+        assert_eq!(
+            found[0].as_ref().map(|job| job.id()),
+            Some(plain(n).spec.id)
+        );
     }
     sound(&store);
 }

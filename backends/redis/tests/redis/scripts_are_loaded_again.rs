@@ -22,7 +22,10 @@ fn between_any_two_calls() {
     settle(&store, &jobs[0]);
     forget();
     let stats = block_on(store.stats()).expect("an answer");
-    assert_eq!((stats.queues[0].running, stats.queues[0].succeeded), (299, 1));
+    assert_eq!(
+        (stats.queues[0].running, stats.queues[0].succeeded),
+        (299, 1)
+    );
     forget();
     sound(&store);
 }
