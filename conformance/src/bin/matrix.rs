@@ -13,7 +13,7 @@ use tideway_conformance::suite::results::{Line, Verdict, read};
 use tideway_conformance::{jobs, suite};
 
 const RUNTIMES: [&str; 4] = ["tokio_multi", "tokio_current", "async_std", "smol"];
-const STORES: [&str; 9] = [
+const STORES: [&str; 17] = [
     "memory_tokio",
     "memory_tokio_multi",
     "memory_async_std",
@@ -23,6 +23,14 @@ const STORES: [&str; 9] = [
     "sqlite_tokio_multi",
     "sqlite_async_std",
     "sqlite_smol",
+    "postgres_tokio",
+    "postgres_async_std",
+    "postgres_smol",
+    "postgres_pgbouncer",
+    "redis_tokio",
+    "redis_async_std",
+    "redis_smol",
+    "redis_cluster",
 ];
 
 /// Results by suite, each by case.

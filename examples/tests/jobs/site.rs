@@ -4,13 +4,15 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{LazyLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
+use tideway_conformance::servers::{self, Persistence, RedisServer};
 
 use crate::journal::{self, Life, Line};
 
@@ -49,6 +51,15 @@ pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Store {
     Sqlite,
+    Postgres,
+    Redis,
+}
+
+/// The Redis of these tests: what it has answered is in its file, as its users would set it.
+fn redis() -> &'static RedisServer {
+    static REDIS: LazyLock<RedisServer> =
+        LazyLock::new(|| RedisServer::start(Persistence::EverySecond).expect("Redis"));
+    &REDIS
 }
 
 /// One `#[test]` per store for each of these functions, which take a [`Store`].
@@ -59,6 +70,16 @@ macro_rules! on_every_store {
                 #[test]
                 fn on_sqlite() {
                     super::$test(crate::site::Store::Sqlite);
+                }
+
+                #[test]
+                fn on_postgres() {
+                    super::$test(crate::site::Store::Postgres);
+                }
+
+                #[test]
+                fn on_redis() {
+                    super::$test(crate::site::Store::Redis);
                 }
             }
         )+
@@ -75,9 +96,21 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) fn new(store: Store) -> Self {
-        let place = match store {
-            Store::Sqlite => vec!["--store".to_owned(), "sqlite:jobs.db".to_owned()],
-        };
+        match store {
+            Store::Sqlite => Self::at("sqlite:jobs.db", false),
+            Store::Postgres => Self::at(&servers::postgres().expect("PostgreSQL").url(), true),
+            Store::Redis => Self::at(&redis().url(), true),
+        }
+    }
+
+    /// On this store, in a space of its own if others use it too.
+    pub(crate) fn at(url: &str, shared: bool) -> Self {
+        static SPACES: AtomicU32 = AtomicU32::new(0);
+        let mut place = vec!["--store".to_owned(), url.to_owned()];
+        if shared {
+            let space = SPACES.fetch_add(1, Ordering::Relaxed);
+            place.extend(["--space".to_owned(), format!("site_{space}")]);
+        }
         Self {
             dir: tempfile::tempdir().expect("a temporary directory"),
             place,

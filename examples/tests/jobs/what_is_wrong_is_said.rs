@@ -37,7 +37,8 @@ fn a_mistake_in_the_arguments_is_2_and_says_what_to_write() {
     }
     // The last `--store` counts.
     for (store, says) in [
-        ("redis:x", "write sqlite:PATH or memory:"),
+        ("redis:x", "the server is missing: redis://HOST:PORT"),
+        ("mysql://x", "write sqlite:PATH"),
         ("sqlite:", "the path is missing"),
         ("memory:", "lives in one process"),
     ] {

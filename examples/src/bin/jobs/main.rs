@@ -19,7 +19,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use serde::Serialize;
 use tideway::Clock;
 use tideway::jobs::{DynJobStore, Jobs, MaxPayload};
-use tideway_driver::Runtime;
+use tideway_driver::{Net, Runtime};
 use tideway_examples::{On, Place, log};
 
 use on::Program;
@@ -28,9 +28,13 @@ use on::Program;
 #[derive(Parser)]
 #[command(name = "jobs")]
 struct Cli {
-    /// Where the jobs are: sqlite:PATH, or memory: for `run`
+    /// Where the jobs are: sqlite:PATH, postgres://HOST/DATABASE, redis://HOST, redis-cluster://HOST,HOST, or
+    /// memory: for `run`
     #[arg(long, global = true, value_name = "URL")]
     store: Option<Place>,
+    /// The schema on PostgreSQL or prefix on Redis, for several programs on one server; `tideway` unless set
+    #[arg(long, global = true, value_name = "NAME")]
+    space: Option<String>,
     /// The async runtime to use
     #[arg(long, global = true, value_enum, default_value_t = On::Tokio)]
     runtime: On,
@@ -133,7 +137,9 @@ impl Program for Started {
             cli.command,
             Command::Enqueue(_) | Command::Work(_) | Command::Run(_)
         );
-        let store = place.open(makes)?;
+        let store = place
+            .open(Net::of(rt.clone()), cli.space.as_deref(), makes)
+            .await?;
         let clock = Clock::new(tideway_driver::tasks(rt.clone()));
         let jobs = Jobs::new(store.clone(), clock, &rt.seed(), MaxPayload::default());
         let session = Session {

@@ -45,7 +45,11 @@ fn main() -> std::io::Result<()> {
         .prefix("tideway-quickstart-")
         .tempdir()?;
     let (jobs, files) = places(&cli, &scratch)?;
-    let app = app(Store::with_capacity(cli.capacity), jobs.open(true)?, files);
+    let app = app(
+        Store::with_capacity(cli.capacity),
+        jobs.open_here(true)?,
+        files,
+    );
     serve(&cli.serving, app)
 }
 
@@ -57,7 +61,7 @@ fn places(cli: &Cli, scratch: &TempDir) -> std::io::Result<(Place, Files)> {
             dir.push(".exports");
             (Place::Sqlite(path.clone()), dir.into())
         }
-        Some(Place::Memory) => (Place::Memory, scratch.path().to_owned()),
+        Some(place) => (place.clone(), scratch.path().to_owned()),
         None => {
             let path = scratch.path().join("jobs.db");
             (Place::Sqlite(path), scratch.path().to_owned())

@@ -1,0 +1,88 @@
+//! The server of the store itself killed (`kill -9`) and started again, five times while jobs run: workers go on by
+//! themselves, and nothing that was accepted is lost or done twice.
+
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tideway_conformance::servers::{Persistence, PostgresServer, RedisServer};
+
+use crate::journal::starts;
+use crate::site::{RUNTIMES, Site, Worker, full, loading, until};
+
+#[test]
+fn postgres() {
+    let _alone = loading();
+    let mut server = PostgresServer::start().expect("PostgreSQL");
+    let site = Site::at(&server.url(), false);
+    dies_five_times(&site, || {
+        server.kill();
+        // Long enough that every worker has met a refused connection.
+        thread::sleep(Duration::from_millis(500));
+        server.restart().expect("PostgreSQL again");
+    });
+}
+
+#[test]
+fn redis() {
+    let _alone = loading();
+    let mut server = RedisServer::start(Persistence::EverySecond).expect("Redis");
+    let site = Site::at(&server.url(), false);
+    dies_five_times(&site, || {
+        server.kill();
+        thread::sleep(Duration::from_millis(500));
+        server.restart().expect("Redis again");
+    });
+}
+
+fn dies_five_times(site: &Site, mut dies: impl FnMut()) {
+    let jobs = if full() { 10_000 } else { 2_000 };
+    let count = jobs.to_string();
+    let ids = site.enqueue(&["--kind", "sleep", "--ms", "20", "--count", &count]);
+    assert_eq!(ids.len(), jobs);
+    // A lease that outlives the outage: whatever starts twice is the store's doing.
+    let args = ["--lease", "20", "--slots", "4"];
+    let mut workers: Vec<Worker> = (0..4)
+        .map(|n| site.work(&format!("worker-{n}"), RUNTIMES[n % RUNTIMES.len()], &args))
+        .collect();
+    let started = |workers: &[Worker]| workers.iter().map(Worker::starts).sum::<usize>();
+    for death in 1..=5 {
+        until("the jobs go on", || started(&workers) >= jobs * death / 7);
+        dies();
+        let open = wall();
+        let mut waiting: Vec<&Worker> = workers.iter().collect();
+        until("every worker starts jobs again", || {
+            waiting.retain(|worker| {
+                let last = worker.journal().into_iter().rfind(|line| line.is_start());
+                last.is_none_or(|line| Duration::from_millis(line.at_ms.unsigned_abs()) < open)
+            });
+            waiting.is_empty()
+        });
+        let took = wall().saturating_sub(open);
+        println!("death {death}: all four workers go on {took:?} after the server does");
+        assert!(took <= Duration::from_secs(2), "{took:?}");
+    }
+    site.drained();
+    let mut lives = Vec::new();
+    for worker in &mut workers {
+        worker.stop();
+        lives.push(worker.life());
+    }
+    assert_eq!(site.stats(), [0, 0, jobs as u64, 0, 0]);
+    // Nobody was killed, so nothing may have started twice.
+    let starts = starts(&lives);
+    assert_eq!(starts.len(), jobs);
+    for job in site.list(&[]) {
+        assert_eq!(
+            (&job["attempt"], &job["crashes"]),
+            (&1.into(), &0.into()),
+            "{job}"
+        );
+    }
+    site.sound();
+}
+
+fn wall() -> Duration {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("after 1970")
+}
