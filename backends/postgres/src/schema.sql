@@ -176,6 +176,28 @@ BEGIN
     END IF;
 END $$;
 
+-- As `claim_1` looks at a lane, for claims that take a transaction: waits for others a short time at most.
+CREATE FUNCTION {s}.lane_1(q text, b int2, t int8, want int8) RETURNS uuid[] LANGUAGE plpgsql AS $$
+DECLARE
+    before text := current_setting('lock_timeout');
+    ids    uuid[];
+    seen   int8;
+BEGIN
+    BEGIN
+        PERFORM set_config('lock_timeout', '200ms', true);
+        FOR again IN 1 .. 5 LOOP
+            SELECT coalesce(array_agg(h.id ORDER BY h.run_at, h.id), '{}') INTO ids FROM {s}.heads_1(q, b, t, want, true) h;
+            EXIT WHEN cardinality(ids) = want;
+            SELECT count(*) INTO seen FROM {s}.heads_1(q, b, t, want, false);
+            EXIT WHEN seen <= cardinality(ids);
+        END LOOP;
+    EXCEPTION WHEN lock_not_available THEN
+        SELECT coalesce(array_agg(h.id ORDER BY h.run_at, h.id), '{}') INTO ids FROM {s}.heads_1(q, b, t, want, false) h;
+    END;
+    PERFORM set_config('lock_timeout', before, true);
+    RETURN ids;
+END $$;
+
 -- Those of them that fit into `room` bytes, how many there were, whether one has expired, whether one has a
 -- unique key, the bytes, and the last `run_at`.
 CREATE FUNCTION {s}.pick_1(
