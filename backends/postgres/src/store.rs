@@ -67,7 +67,7 @@ pub(crate) struct Inner {
 }
 
 enum Ear {
-    At(Option<Address>),
+    At(Option<Box<Address>>),
     Open(
         #[allow(dead_code, reason = "dropped with the store, which ends the listening")]
         oneshot::Sender<()>,
@@ -143,7 +143,7 @@ impl Postgres {
             forget: options.delete_succeeded,
             clock: options.clock,
             caps,
-            ear: Mutex::new(Ear::At(listen)),
+            ear: Mutex::new(Ear::At(listen.map(Box::new))),
             listens: AtomicBool::new(false),
         })))
     }
@@ -298,7 +298,8 @@ impl Inner {
         let mut ear = self.ear.lock().unwrap_or_else(PoisonError::into_inner);
         if let Ear::At(Some(address)) = &*ear {
             let (alive, gone) = oneshot::channel();
-            let task = notify::listen(Arc::downgrade(self), address.clone(), gone);
+            let address = Address::clone(address);
+            let task = notify::listen(Arc::downgrade(self), address, gone);
             self.address.net().spawn(task);
             *ear = Ear::Open(alive);
         }

@@ -77,7 +77,7 @@ fn cell(row: &Row) -> Result<Cell, tokio_postgres::Error> {
     Ok(Cell {
         slot: Wall(row.try_get(0)?),
         rev: u32::try_from(row.try_get::<_, i64>(1)?).unwrap_or(u32::MAX),
-        spec: row.try_get::<_, String>(2)?.into(),
+        spec: row.try_get(2)?,
         last_job: row
             .try_get::<_, Option<Bits>>(3)?
             .map(|bits| Id::from_u128(bits.0)),
