@@ -32,7 +32,10 @@ fn ids(seed: u64) -> Ids {
 }
 
 fn asks(owner: u128, seq: u64, most: usize) -> ClaimReq {
-    ClaimReq { max_bytes: usize::MAX, ..request(owner, seq, most as u32) }
+    ClaimReq {
+        max_bytes: usize::MAX,
+        ..request(owner, seq, most as u32)
+    }
 }
 
 async fn fill(store: &Postgres, seed: u64, count: usize) -> Duration {
@@ -46,10 +49,11 @@ async fn fill(store: &Postgres, seed: u64, count: usize) -> Duration {
 }
 
 /// Two claim and settle at once until nothing is left.
-async fn drain(store: &Postgres) -> Duration {
+async fn drain(store: &Postgres, round: u64) -> Duration {
     let begun = Instant::now();
     let store = Arc::new(store.clone());
-    let workers = (1..=2_u128).map(|owner| {
+    let workers = (1..=2_u128).map(|n| {
+        let owner = n + 2 * u128::from(round);
         let store = store.clone();
         tokio::spawn(async move {
             for seq in 1.. {
@@ -78,7 +82,10 @@ async fn claims(store: &Postgres, owner: u128) -> (Duration, Duration) {
         let settles: Vec<_> = claimed.iter().map(success).collect();
         store.settle(&settles).await.unwrap();
         // As many come as go.
-        store.enqueue(&jobs(&mut ids(owner as u64 * 1000 + seq), 50)).await.unwrap();
+        store
+            .enqueue(&jobs(&mut ids(owner as u64 * 1000 + seq), 50))
+            .await
+            .unwrap();
     }
     times.sort_unstable();
     (times[times.len() / 2], times[times.len() * 99 / 100])
@@ -88,20 +95,33 @@ async fn claims(store: &Postgres, owner: u128) -> (Duration, Duration) {
 #[ignore = "it measures for minutes, and says nothing while others use the machine"]
 fn measure() {
     const JOBS: usize = 60_000;
-    let backlog = std::env::var("BACKLOG").ok().and_then(|n| n.parse().ok()).unwrap_or(1_000_000);
+    let backlog = std::env::var("BACKLOG")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(1_000_000);
     let server = PostgresServer::start().unwrap();
     let rate = |time: Duration| (JOBS as f64 / time.as_secs_f64()) as u64;
     for delete in [false, true] {
-        let options = Options::default().schema(format!("rate_{delete}")).delete_succeeded(delete);
+        let options = Options::default()
+            .schema(format!("rate_{delete}"))
+            .delete_succeeded(delete);
         let store = open(&server.url(), options).unwrap();
         for round in 0..3 {
             let enqueue = block_on(fill(&store, round, JOBS));
-            let work = block_on(drain(&store));
-            println!("deleted {delete}: enqueue {}/s, claim and settle {}/s", rate(enqueue), rate(work));
+            let work = block_on(drain(&store, round));
+            println!(
+                "deleted {delete}: enqueue {}/s, claim and settle {}/s",
+                rate(enqueue),
+                rate(work)
+            );
         }
     }
     for (owner, backlog) in [(11, 1000), (12, backlog)] {
-        let store = open(&server.url(), Options::default().schema(format!("backlog_{backlog}"))).unwrap();
+        let store = open(
+            &server.url(),
+            Options::default().schema(format!("backlog_{backlog}")),
+        )
+        .unwrap();
         block_on(fill(&store, 77, backlog));
         let (p50, p99) = block_on(claims(&store, owner));
         println!("claim of 50 before {backlog}: p50 {p50:?}, p99 {p99:?}");
