@@ -18,5 +18,7 @@ mod a_success_may_forget_the_job;
 mod any_calls_have_the_answers_of_the_model;
 #[path = "postgres/jobs_come_with_the_callers_transaction.rs"]
 mod jobs_come_with_the_callers_transaction;
+#[path = "postgres/measure.rs"]
+mod measure;
 #[path = "postgres/what_is_wrong_with_a_server_is_said.rs"]
 mod what_is_wrong_with_a_server_is_said;

@@ -91,17 +91,34 @@ impl Drop for Busy<'_> {
 
 impl Inner {
     /// A statement that changes nothing.
-    pub(crate) async fn read(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>, StoreError> {
-        self.one(sql, params, Doubt::None).await.map_err(|failed| failed.into_store(Doubt::None))
+    pub(crate) async fn read(
+        &self,
+        sql: &str,
+        params: &[Param<'_>],
+    ) -> Result<Vec<Row>, StoreError> {
+        self.one(sql, params, Doubt::None)
+            .await
+            .map_err(|failed| failed.into_store(Doubt::None))
     }
 
     /// A statement that is a whole call.
-    pub(crate) async fn write(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>, StoreError> {
-        self.one(sql, params, Doubt::Done).await.map_err(|failed| failed.into_store(Doubt::Done))
+    pub(crate) async fn write(
+        &self,
+        sql: &str,
+        params: &[Param<'_>],
+    ) -> Result<Vec<Row>, StoreError> {
+        self.one(sql, params, Doubt::Done)
+            .await
+            .map_err(|failed| failed.into_store(Doubt::Done))
     }
 
     /// One statement. `doubt`: what may have become of it when there is no answer.
-    pub(crate) async fn one(&self, sql: &str, params: &[Param<'_>], doubt: Doubt) -> Result<Vec<Row>, Failed> {
+    pub(crate) async fn one(
+        &self,
+        sql: &str,
+        params: &[Param<'_>],
+        doubt: Doubt,
+    ) -> Result<Vec<Row>, Failed> {
         let stage = Stage::default();
         let sql = self.schema.sql(sql);
         let work = async {
@@ -119,12 +136,28 @@ impl Inner {
         }
     }
 
-    async fn once(&self, sql: &str, params: &[Param<'_>], doubt: Doubt, stage: &Stage) -> Result<Vec<Row>, Failed> {
+    async fn once(
+        &self,
+        sql: &str,
+        params: &[Param<'_>],
+        doubt: Doubt,
+        stage: &Stage,
+    ) -> Result<Vec<Row>, Failed> {
         let busy = self.busy().await?;
-        stage.is(if doubt == Doubt::Done { Stage::IN_DOUBT } else { Stage::INSIDE });
-        let done = busy.client.query_typed(sql, params).await.map_err(Failed::from);
+        stage.is(if doubt == Doubt::Done {
+            Stage::IN_DOUBT
+        } else {
+            Stage::INSIDE
+        });
+        let done = busy
+            .client
+            .query_typed(sql, params)
+            .await
+            .map_err(Failed::from);
         let done = match done {
-            Err(failed) if failed.doubts_schema() => Err(schema::explain(failed, &busy.client, &self.schema).await),
+            Err(failed) if failed.doubts_schema() => {
+                Err(schema::explain(failed, &busy.client, &self.schema).await)
+            }
             done => done,
         };
         self.settle_up(busy, done.as_ref().err());
@@ -132,7 +165,10 @@ impl Inner {
     }
 
     /// A transaction.
-    pub(crate) async fn transact<C: Call>(self: &Arc<Self>, call: &C) -> Result<C::Out, StoreError> {
+    pub(crate) async fn transact<C: Call>(
+        self: &Arc<Self>,
+        call: &C,
+    ) -> Result<C::Out, StoreError> {
         let stage = Stage::default();
         let work = async {
             let mut tried = 1;
@@ -150,7 +186,11 @@ impl Inner {
         }
     }
 
-    async fn attempt<C: Call>(self: &Arc<Self>, call: &C, stage: &Stage) -> Result<C::Out, (Failed, Doubt)> {
+    async fn attempt<C: Call>(
+        self: &Arc<Self>,
+        call: &C,
+        stage: &Stage,
+    ) -> Result<C::Out, (Failed, Doubt)> {
         let sure = |failed: Failed| (failed, Doubt::None);
         let mut busy = self.busy().await.map_err(sure)?;
         stage.is(Stage::INSIDE);
@@ -201,6 +241,9 @@ impl Inner {
             error => fatal(&error.to_string()),
         })?;
         loan.clean = false;
-        Ok(Busy { loan: Some(loan), address: &self.address })
+        Ok(Busy {
+            loan: Some(loan),
+            address: &self.address,
+        })
     }
 }

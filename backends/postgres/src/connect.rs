@@ -38,14 +38,18 @@ impl Address {
             fatal(&format!("the address of the server cannot be read ({said}): write postgres://user:password@host:5432/database"))
         })?;
         if config.get_ssl_mode() == SslMode::Require {
-            return Err(fatal("sslmode=require: this store connects without TLS; leave it out, or put a TLS proxy between"));
+            return Err(fatal(
+                "sslmode=require: this store connects without TLS; leave it out, or put a TLS proxy between",
+            ));
         }
         if config.get_hosts().is_empty() {
             return Err(fatal("the address of the server names no host"));
         }
         if let Some(limit) = limit {
             let millis = limit.as_millis().max(1);
-            let set = format!("-c jit=off -c statement_timeout={millis} -c idle_in_transaction_session_timeout={millis}");
+            let set = format!(
+                "-c jit=off -c statement_timeout={millis} -c idle_in_transaction_session_timeout={millis}"
+            );
             let options = config.get_options().map(|known| format!("{known} {set}"));
             config.options(options.unwrap_or(set));
         }
@@ -63,12 +67,21 @@ impl Address {
             // Its errors reach the calls that wait for an answer.
             let _ = select(pin!(connection), gone).await;
         });
-        let conn = Conn { client, clean: true, _alive: alive };
+        let conn = Conn {
+            client,
+            clean: true,
+            _alive: alive,
+        };
         if self.config.get_target_session_attrs() == TargetSessionAttrs::ReadWrite {
-            let rows = conn.client.query_typed("SELECT pg_is_in_recovery()", &[]).await;
+            let rows = conn
+                .client
+                .query_typed("SELECT pg_is_in_recovery()", &[])
+                .await;
             let rows = rows.map_err(|error| of(&error, Doubt::None))?;
             if rows.first().is_some_and(|row| row.get(0)) {
-                return Err(transient("the server is a replica, and the address asks for one that takes writes"));
+                return Err(transient(
+                    "the server is a replica, and the address asks for one that takes writes",
+                ));
             }
         }
         Ok(conn)
@@ -88,9 +101,15 @@ impl Address {
         Err(last.unwrap_or_else(|| fatal("the address of the server names no host")))
     }
 
-    async fn open_at(&self, at: usize) -> Result<(Client, Connection<NetStream, NoTlsStream>), StoreError> {
+    async fn open_at(
+        &self,
+        at: usize,
+    ) -> Result<(Client, Connection<NetStream, NoTlsStream>), StoreError> {
         let stream = self.stream(at).await?;
-        self.config.connect_raw(stream, NoTls).await.map_err(|error| of(&error, Doubt::None))
+        self.config
+            .connect_raw(stream, NoTls)
+            .await
+            .map_err(|error| of(&error, Doubt::None))
     }
 
     async fn stream(&self, at: usize) -> Result<NetStream, StoreError> {
@@ -98,8 +117,15 @@ impl Address {
         let port = ports.get(at).or(ports.first()).copied().unwrap_or(5432);
         let host = match &self.config.get_hosts()[at] {
             Host::Tcp(host) => host,
-            #[allow(unreachable_patterns, reason = "other kinds of hosts exist on some systems only")]
-            _ => return Err(fatal("the address names a Unix socket: this store connects by TCP, so name a host")),
+            #[allow(
+                unreachable_patterns,
+                reason = "other kinds of hosts exist on some systems only"
+            )]
+            _ => {
+                return Err(fatal(
+                    "the address names a Unix socket: this store connects by TCP, so name a host",
+                ));
+            }
         };
         let stream = self.net.connect(host, port).await;
         stream.map_err(|error| transient(&format!("cannot connect to {host}:{port} ({error})")))
@@ -122,7 +148,11 @@ impl Address {
     }
 
     /// `work`, unless `time` is over before.
-    pub(crate) async fn within<T>(&self, time: Duration, work: impl Future<Output = T>) -> Option<T> {
+    pub(crate) async fn within<T>(
+        &self,
+        time: Duration,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
         match select(pin!(work), self.net.sleep(time)).await {
             Either::Left((out, _)) => Some(out),
             Either::Right(_) => None,

@@ -93,44 +93,68 @@ pub(crate) fn of(error: &tokio_postgres::Error, doubt: Doubt) -> StoreError {
     let code = db.code();
     let said = db.message();
     let known = |all: &[SqlState]| all.contains(code);
-    if known(&[SqlState::INVALID_PASSWORD, SqlState::INVALID_AUTHORIZATION_SPECIFICATION]) {
-        return fatal(&format!("the server does not let this user in ({said}): correct user and password in the address, or pg_hba.conf"));
+    if known(&[
+        SqlState::INVALID_PASSWORD,
+        SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
+    ]) {
+        return fatal(&format!(
+            "the server does not let this user in ({said}): correct user and password in the address, or pg_hba.conf"
+        ));
     }
     if known(&[SqlState::INVALID_CATALOG_NAME]) {
         return fatal(&format!("{said}: create it, or correct the address"));
     }
     if known(&[SqlState::INSUFFICIENT_PRIVILEGE]) {
-        return fatal(&format!("{said}: grant it to the user of the address, or open the store once as the owner of the schema"));
+        return fatal(&format!(
+            "{said}: grant it to the user of the address, or open the store once as the owner of the schema"
+        ));
     }
     if known(&[SqlState::READ_ONLY_SQL_TRANSACTION]) {
-        return transient("the server takes no writes (a replica, or default_transaction_read_only): \
-            if this stays, the address names the wrong server");
+        return transient(
+            "the server takes no writes (a replica, or default_transaction_read_only): \
+            if this stays, the address names the wrong server",
+        );
     }
     if known(&[SqlState::DISK_FULL]) {
-        return fatal(&format!("the server's disk is full ({said}); the call changed nothing: make room and repeat it"));
+        return fatal(&format!(
+            "the server's disk is full ({said}); the call changed nothing: make room and repeat it"
+        ));
     }
     if known(&[SqlState::QUERY_CANCELED]) {
-        return transient("the server gave the call up: it took longer than its time limit \
-            (`Options::timeout`, or `statement_timeout` of the server or role), or someone cancelled it");
+        return transient(
+            "the server gave the call up: it took longer than its time limit \
+            (`Options::timeout`, or `statement_timeout` of the server or role), or someone cancelled it",
+        );
     }
     if known(&[SqlState::LOCK_NOT_AVAILABLE]) {
         return transient("it waited too long for a lock (`lock_timeout`)");
     }
     if known(&[SqlState::TOO_MANY_CONNECTIONS]) {
-        return transient(&format!("the server has no connection left ({said}): lower `Options::connections`, raise max_connections, or put a pooler between"));
+        return transient(&format!(
+            "the server has no connection left ({said}): lower `Options::connections`, raise max_connections, or put a pooler between"
+        ));
     }
     if known(&[SqlState::CANNOT_CONNECT_NOW]) {
         return transient(&format!("the server is not ready ({said})"));
     }
-    if known(&[SqlState::OUT_OF_MEMORY, SqlState::CONFIGURATION_LIMIT_EXCEEDED]) {
+    if known(&[
+        SqlState::OUT_OF_MEMORY,
+        SqlState::CONFIGURATION_LIMIT_EXCEEDED,
+    ]) {
         return transient(&format!("the server is short of something ({said})"));
     }
     if said.contains("unsupported startup parameter") {
-        return fatal(&format!("{said}: this is a pooler, so open the store with `Options::pooled(true)`"));
+        return fatal(&format!(
+            "{said}: this is a pooler, so open the store with `Options::pooled(true)`"
+        ));
     }
     // Class 08, and what ends a session: the server may have gone before or after the commit.
     if code.code().starts_with("08")
-        || known(&[SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN, SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT])
+        || known(&[
+            SqlState::ADMIN_SHUTDOWN,
+            SqlState::CRASH_SHUTDOWN,
+            SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+        ])
     {
         return lost(said, doubt);
     }

@@ -43,14 +43,19 @@ pub(crate) struct New<'a> {
 
 /// Whether [`ENQUEUE`] takes them.
 pub(crate) fn plain(jobs: &[NewJob]) -> bool {
-    jobs.iter().all(|job| job.spec.unique.is_none() && job.spec.waits.is_empty())
+    jobs.iter()
+        .all(|job| job.spec.unique.is_none() && job.spec.waits.is_empty())
 }
 
 impl<'a> New<'a> {
     pub(crate) fn of(jobs: &'a [NewJob], clock: Option<Wall>) -> Self {
         // In one order, whoever inserts: two who insert the same jobs wait for each other, not in a circle.
-        let first: BTreeMap<Id, &NewJob> = jobs.iter().rev().map(|job| (job.spec.id, job)).collect();
-        let mut new = Self { clock: clock.map(|time| time.0), ..Self::default() };
+        let first: BTreeMap<Id, &NewJob> =
+            jobs.iter().rev().map(|job| (job.spec.id, job)).collect();
+        let mut new = Self {
+            clock: clock.map(|time| time.0),
+            ..Self::default()
+        };
         for job in first.values() {
             let spec = &*job.spec;
             new.ids.push(row::id(spec.id));
@@ -69,7 +74,8 @@ impl<'a> New<'a> {
             new.keeps.push(row::keep(spec));
             new.expiries.push(spec.expiry.map(row::millis));
             new.specs.push(row::pack(spec));
-            new.payloads.push((!job.payload.is_empty()).then_some(&*job.payload));
+            new.payloads
+                .push((!job.payload.is_empty()).then_some(&*job.payload));
         }
         new
     }
@@ -94,7 +100,10 @@ impl<'a> New<'a> {
 }
 
 /// What [`ENQUEUE`] returned; `None` if a job was neither inserted nor there.
-pub(crate) fn enqueued(jobs: &[NewJob], rows: &[Row]) -> Result<Option<Vec<Enqueued>>, tokio_postgres::Error> {
+pub(crate) fn enqueued(
+    jobs: &[NewJob],
+    rows: &[Row],
+) -> Result<Option<Vec<Enqueued>>, tokio_postgres::Error> {
     let mut there: BTreeMap<Id, u64> = BTreeMap::new();
     for row in rows {
         let id = Id::from_u128(row.try_get::<_, Bits>(0)?.0);
@@ -115,11 +124,13 @@ pub(crate) fn enqueued(jobs: &[NewJob], rows: &[Row]) -> Result<Option<Vec<Enque
         }
     };
     // Without a row for any, the digests need not be computed again, unless an id comes twice.
-    Ok(Some(if rows.is_empty() && distinct(jobs.iter().map(|job| job.spec.id)) {
-        vec![Enqueued::Inserted; jobs.len()]
-    } else {
-        jobs.iter().map(outcome).collect()
-    }))
+    Ok(Some(
+        if rows.is_empty() && distinct(jobs.iter().map(|job| job.spec.id)) {
+            vec![Enqueued::Inserted; jobs.len()]
+        } else {
+            jobs.iter().map(outcome).collect()
+        },
+    ))
 }
 
 /// Whether no id comes twice.
@@ -148,7 +159,11 @@ impl<'a> Asked<'a> {
             owner: Bits(req.owner.0),
             seq: req.seq as i64,
             queues: req.lanes.iter().map(|(lane, _)| &*lane.queue).collect(),
-            bands: req.lanes.iter().map(|(lane, _)| i16::from(lane.band)).collect(),
+            bands: req
+                .lanes
+                .iter()
+                .map(|(lane, _)| i16::from(lane.band))
+                .collect(),
             maxes: req.lanes.iter().map(|(_, max)| i64::from(*max)).collect(),
             most: i64::from(req.limit),
             bytes: i64::try_from(req.max_bytes).unwrap_or(i64::MAX),
@@ -173,8 +188,15 @@ impl<'a> Asked<'a> {
 }
 
 /// What a claim returned, and the jobs of it that cannot be read.
-pub(crate) fn claimed(req: &ClaimReq, rows: &[Row]) -> Result<(Claimed, Vec<Id>), tokio_postgres::Error> {
-    let mut out = Claimed { jobs: Vec::with_capacity(rows.len()), next_due: None, now: Wall(0) };
+pub(crate) fn claimed(
+    req: &ClaimReq,
+    rows: &[Row],
+) -> Result<(Claimed, Vec<Id>), tokio_postgres::Error> {
+    let mut out = Claimed {
+        jobs: Vec::with_capacity(rows.len()),
+        next_due: None,
+        now: Wall(0),
+    };
     let mut damaged = Vec::new();
     let mut repeat = false;
     for row in rows {
@@ -222,8 +244,16 @@ pub(crate) struct Leases<'a> {
 
 impl<'a> Leases<'a> {
     /// `None` if one of them is no plain success.
-    pub(crate) fn successes(settles: &'a [Settle], clock: Option<Wall>, forget: bool) -> Option<Self> {
-        let mut leases = Self { clock: clock.map(|time| time.0), forget, ..Self::default() };
+    pub(crate) fn successes(
+        settles: &'a [Settle],
+        clock: Option<Wall>,
+        forget: bool,
+    ) -> Option<Self> {
+        let mut leases = Self {
+            clock: clock.map(|time| time.0),
+            forget,
+            ..Self::default()
+        };
         let mut order: Vec<usize> = (0..settles.len()).collect();
         order.sort_unstable_by_key(|at| settles[*at].id);
         for at in order {
@@ -237,7 +267,9 @@ impl<'a> Leases<'a> {
             leases.ids.push(row::id(settle.id));
             leases.tokens.push(settle.fence.token as i64);
             leases.owners.push(Bits(settle.fence.owner.0));
-            leases.values.push((!result.is_empty()).then_some(&**result));
+            leases
+                .values
+                .push((!result.is_empty()).then_some(&**result));
             leases.at.push(at);
         }
         let twice = leases.ids.windows(2).any(|pair| pair[0] == pair[1]);
@@ -271,7 +303,12 @@ impl<'a> Leases<'a> {
     }
 
     /// As many beats of different jobs as there are from `beats[from]` on, by id, and where the next ones begin.
-    pub(crate) fn beats(beats: &'a [Beat], from: usize, lease: Duration, clock: Option<Wall>) -> (Self, usize) {
+    pub(crate) fn beats(
+        beats: &'a [Beat],
+        from: usize,
+        lease: Duration,
+        clock: Option<Wall>,
+    ) -> (Self, usize) {
         let mut first: BTreeMap<Id, usize> = BTreeMap::new();
         let mut end = from;
         while end < beats.len() && !first.contains_key(&beats[end].id) {
@@ -306,7 +343,11 @@ impl<'a> Leases<'a> {
     }
 
     /// Writes what [`BEAT`] returned to where the beats were in the call.
-    pub(crate) fn beaten(&self, rows: &[Row], out: &mut [Beaten]) -> Result<(), tokio_postgres::Error> {
+    pub(crate) fn beaten(
+        &self,
+        rows: &[Row],
+        out: &mut [Beaten],
+    ) -> Result<(), tokio_postgres::Error> {
         let mut alive = BTreeMap::new();
         for row in rows {
             alive.insert(row.try_get::<_, Bits>(0)?.0, row.try_get(1)?);

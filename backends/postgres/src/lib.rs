@@ -18,7 +18,7 @@
 //! It keeps no state in a session but where it listens, so a pooler in transaction mode may stand between: see
 //! [`Options::pooled`] and [`Options::listen_url`].
 //!
-//! The rejected alternative is sqlx: see `docs/decisions/010`. Connections have no TLS; a server that demands it is
+//! The rejected alternative is sqlx: see `docs/decisions/011`. Connections have no TLS; a server that demands it is
 //! to be reached through a proxy on the host.
 
 #![forbid(unsafe_code)]

@@ -62,13 +62,18 @@ impl Outbox {
 
 /// As messages of the process `tag`.
 pub(crate) fn messages(hints: &Hints, tag: u64) -> Vec<String> {
-    let mut all: Vec<String> = hints.queues.iter().map(|queue| format!("{tag:016x}q{queue}")).collect();
+    let mut all: Vec<String> = hints
+        .queues
+        .iter()
+        .map(|queue| format!("{tag:016x}q{queue}"))
+        .collect();
     let mut cancels = hints.cancels.clone();
     cancels.sort_unstable();
     for of in cancels.chunk_by(|a, b| a.0 == b.0) {
         for some in of.chunks(IDS) {
             let mut text = format!("{tag:016x}c{}", of[0].0);
-            some.iter().for_each(|(_, id)| text += &format!("{:032x}", id.as_u128()));
+            some.iter()
+                .for_each(|(_, id)| text += &format!("{:032x}", id.as_u128()));
             all.push(text);
         }
     }
@@ -88,10 +93,13 @@ fn hints(text: &str, tag: u64) -> Hints {
         Some(("q", queue)) => hints.queues.extend(Name::new(queue)),
         Some(("c", rest)) => {
             let all = rest.as_bytes().chunks(32);
-            let all = all.filter_map(|bits| u128::from_str_radix(std::str::from_utf8(bits).ok()?, 16).ok());
+            let all = all
+                .filter_map(|bits| u128::from_str_radix(std::str::from_utf8(bits).ok()?, 16).ok());
             let mut all = all.collect::<Vec<u128>>().into_iter();
             if let Some(owner) = all.next() {
-                hints.cancels.extend(all.map(|id| (Owner(owner), Id::from_u128(id))));
+                hints
+                    .cancels
+                    .extend(all.map(|id| (Owner(owner), Id::from_u128(id))));
             }
         }
         _ => {}
@@ -146,7 +154,12 @@ enum Heard<T> {
 }
 
 /// One connection, to its end; false if nobody listens any more.
-async fn once(store: &Weak<Inner>, address: &Address, listen: &str, gone: &mut oneshot::Receiver<()>) -> bool {
+async fn once(
+    store: &Weak<Inner>,
+    address: &Address,
+    listen: &str,
+    gone: &mut oneshot::Receiver<()>,
+) -> bool {
     let open = address.within(ANSWER, address.open());
     let (client, mut connection) = match select(pin!(open), &mut *gone).await {
         Either::Left((Some(Ok(open)), _)) => open,
@@ -156,7 +169,8 @@ async fn once(store: &Weak<Inner>, address: &Address, listen: &str, gone: &mut o
     let mut messages: Messages = Box::pin(stream::poll_fn(move |cx| connection.poll_message(cx)));
     let ask = |text: &'static str| ask(&client, text.to_owned());
     let asked = self::ask(&client, listen.to_owned());
-    if let Some(over) = ended(hear(store, &mut messages, address.within(ANSWER, asked), gone).await) {
+    if let Some(over) = ended(hear(store, &mut messages, address.within(ANSWER, asked), gone).await)
+    {
         return over;
     }
     // Whatever was said before, or while there was no connection, nobody heard.
@@ -226,12 +240,20 @@ impl Inner {
     /// Hints at every queue there is, and at every cancel request of those who listen.
     async fn hint_at_all(&self) -> Result<(), StoreError> {
         let mut hints = Hints::default();
-        let rows = self.read("SELECT DISTINCT queue FROM {s}.tally", &[]).await?;
+        let rows = self
+            .read("SELECT DISTINCT queue FROM {s}.tally", &[])
+            .await?;
         for row in &rows {
             hints.queues.insert(row::name(row.get(0)));
         }
-        let owners: Vec<Bits> = self.wakes.owners().into_iter().map(|owner| Bits(owner.0)).collect();
-        let sql = "SELECT owner, id FROM {s}.job WHERE state = 2 AND flags & 1 = 1 AND owner = ANY ($1)";
+        let owners: Vec<Bits> = self
+            .wakes
+            .owners()
+            .into_iter()
+            .map(|owner| Bits(owner.0))
+            .collect();
+        let sql =
+            "SELECT owner, id FROM {s}.job WHERE state = 2 AND flags & 1 = 1 AND owner = ANY ($1)";
         for row in &self.read(sql, &[(&owners, Type::UUID_ARRAY)]).await? {
             let (owner, id): (Bits, Bits) = (row.get(0), row.get(1));
             hints.cancels.push((Owner(owner.0), Id::from_u128(id.0)));
@@ -262,7 +284,14 @@ mod tests {
         }
         meant.cancels.sort_unstable();
         assert_eq!((heard.queues, heard.cancels), (meant.queues, meant.cancels));
-        for strange in ["", "x", "0000000000000001", "0000000000000001c", "0000000000000001zé", "ééééééééé"] {
+        for strange in [
+            "",
+            "x",
+            "0000000000000001",
+            "0000000000000001c",
+            "0000000000000001zé",
+            "ééééééééé",
+        ] {
             assert!(hints(strange, 7).is_empty(), "{strange}");
         }
     }

@@ -14,7 +14,9 @@ pub(crate) struct Opener(pub(crate) Address);
 pub(crate) type Loan = Object<Opener>;
 
 pub(crate) fn pool(address: Address, connections: usize) -> Result<Pool<Opener>, StoreError> {
-    let built = Pool::builder(Opener(address)).max_size(connections.max(1)).build();
+    let built = Pool::builder(Opener(address))
+        .max_size(connections.max(1))
+        .build();
     built.map_err(|error| fatal(&error.to_string()))
 }
 

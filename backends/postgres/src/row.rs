@@ -60,12 +60,18 @@ struct More {
     errors: Vec<Failure>,
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this signature")]
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for this signature"
+)]
 fn is_zero(n: &u32) -> bool {
     *n == 0
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this signature")]
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for this signature"
+)]
 fn is_zero_long(n: &i64) -> bool {
     *n == 0
 }
@@ -84,16 +90,21 @@ pub(crate) fn read(row: &Row) -> Result<Stored, tokio_postgres::Error> {
         }
     };
     let more: Option<&[u8]> = row.try_get(23)?;
-    let more = more.map(serde_json::from_slice::<More>).transpose().unwrap_or_else(|_| {
-        damaged = true;
-        None
-    });
+    let more = more
+        .map(serde_json::from_slice::<More>)
+        .transpose()
+        .unwrap_or_else(|_| {
+            damaged = true;
+            None
+        });
     let more = more.unwrap_or_default();
     let state = usize::try_from(row.try_get::<_, i16>(14)?).ok();
-    let state = state.and_then(|code| State::ALL.get(code).copied()).unwrap_or_else(|| {
-        damaged = true;
-        State::Dead
-    });
+    let state = state
+        .and_then(|code| State::ALL.get(code).copied())
+        .unwrap_or_else(|| {
+            damaged = true;
+            State::Dead
+        });
     let settled: Option<i16> = row.try_get(16)?;
     let waits: Option<&[u8]> = row.try_get(22)?;
     let (waits, _) = waits.unwrap_or_default().as_chunks::<16>();
@@ -111,15 +122,24 @@ pub(crate) fn read(row: &Row) -> Result<Stored, tokio_postgres::Error> {
         returns: count(row, 13)?,
         delay: Duration::from_millis(more.delay.unsigned_abs()),
         token: row.try_get::<_, i64>(3)? as u64,
-        owner: row.try_get::<_, Option<Bits>>(10)?.map(|bits| Owner(bits.0)),
+        owner: row
+            .try_get::<_, Option<Bits>>(10)?
+            .map(|bits| Owner(bits.0)),
         seq: row.try_get::<_, Option<i64>>(5)?.unwrap_or_default() as u64,
         lease_until: Wall(row.try_get::<_, Option<i64>>(6)?.unwrap_or_default()),
-        lease: Duration::from_millis(row.try_get::<_, Option<i64>>(7)?.unwrap_or_default().unsigned_abs()),
+        lease: Duration::from_millis(
+            row.try_get::<_, Option<i64>>(7)?
+                .unwrap_or_default()
+                .unsigned_abs(),
+        ),
         settled: settled.and_then(kind),
         cancel: flags & 1 != 0,
         abandoned: flags & 2 != 0,
         moved: flags & 4 != 0,
-        waits: waits.iter().map(|id| Id::from_u128(u128::from_be_bytes(*id))).collect(),
+        waits: waits
+            .iter()
+            .map(|id| Id::from_u128(u128::from_be_bytes(*id)))
+            .collect(),
         errors: more.errors,
         progress: bytes(row, 26)?,
         result: bytes(row, 27)?,
@@ -235,7 +255,11 @@ fn more(job: &Record) -> Option<Vec<u8>> {
 }
 
 fn ids(ids: &[Id]) -> Option<Vec<u8>> {
-    let bytes = || ids.iter().flat_map(|id| id.as_u128().to_be_bytes()).collect();
+    let bytes = || {
+        ids.iter()
+            .flat_map(|id| id.as_u128().to_be_bytes())
+            .collect()
+    };
     (!ids.is_empty()).then(bytes)
 }
 

@@ -38,7 +38,9 @@ pub(crate) async fn version(client: &Client, schema: &Schema) -> Result<Option<i
     // Not by to_regclass: its answer may be older than a lock that was waited for.
     let sql = "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
                WHERE n.nspname = $1 AND c.relname = 'migration')";
-    let row = client.query_typed_one(sql, &[(&schema.name(), Type::TEXT)]).await?;
+    let row = client
+        .query_typed_one(sql, &[(&schema.name(), Type::TEXT)])
+        .await?;
     if !row.try_get::<_, bool>(0)? {
         return Ok(None);
     }
@@ -50,7 +52,8 @@ pub(crate) async fn version(client: &Client, schema: &Schema) -> Result<Option<i
 pub(crate) async fn migrate(client: &mut Client, schema: &Schema) -> Result<(), Failed> {
     let tx = client.transaction().await?;
     let lock = schema.lock(&["migration"]);
-    tx.query_typed("SELECT pg_advisory_xact_lock($1)", &[(&lock, Type::INT8)]).await?;
+    tx.query_typed("SELECT pg_advisory_xact_lock($1)", &[(&lock, Type::INT8)])
+        .await?;
     let known = version(tx.client(), schema).await?;
     if known.is_some_and(|known| known > VERSION) {
         check(known, schema)?;
@@ -59,9 +62,11 @@ pub(crate) async fn migrate(client: &mut Client, schema: &Schema) -> Result<(), 
         begin(&tx, schema).await?;
     }
     for version in known.unwrap_or_default()..VERSION {
-        tx.batch_execute(&schema.sql(MIGRATIONS[version as usize])).await?;
+        tx.batch_execute(&schema.sql(MIGRATIONS[version as usize]))
+            .await?;
         let sql = schema.sql("INSERT INTO {s}.migration (version) VALUES ($1)");
-        tx.query_typed(&sql, &[(&(version + 1), Type::INT4)]).await?;
+        tx.query_typed(&sql, &[(&(version + 1), Type::INT4)])
+            .await?;
     }
     tx.commit().await?;
     Ok(())
@@ -70,7 +75,11 @@ pub(crate) async fn migrate(client: &mut Client, schema: &Schema) -> Result<(), 
 async fn begin(tx: &Transaction<'_>, schema: &Schema) -> Result<(), Failed> {
     // Asked for first: to create it takes a right that its owner may not have, even if it is there.
     let sql = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)";
-    if !tx.query_typed_one(sql, &[(&schema.name(), Type::TEXT)]).await?.try_get::<_, bool>(0)? {
+    if !tx
+        .query_typed_one(sql, &[(&schema.name(), Type::TEXT)])
+        .await?
+        .try_get::<_, bool>(0)?
+    {
         tx.batch_execute(&schema.sql("CREATE SCHEMA {s}")).await?;
     }
     let sql = "CREATE TABLE {s}.migration (version int4 PRIMARY KEY, at timestamptz NOT NULL DEFAULT now())";

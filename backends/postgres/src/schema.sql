@@ -176,14 +176,43 @@ BEGIN
     END IF;
 END $$;
 
+-- What `heads_1` would lock, were nothing locked.
+CREATE FUNCTION {s}.due_1(q text, b int2, t int8, want int8) RETURNS uuid[] LANGUAGE sql VOLATILE
+SET enable_seqscan = off SET jit = off AS $$
+    SELECT array_agg(h.id ORDER BY h.run_at, h.id) FROM (
+        SELECT j.id, j.run_at FROM {s}.job j WHERE j.state = 1 AND NOT j.parked AND j.queue = q AND j.band = b
+           AND j.run_at <= t AND NOT EXISTS (SELECT FROM {s}.paused p WHERE p.queue = q)
+         ORDER BY j.run_at, j.id LIMIT want) h
+$$;
+
+-- As `claim_1` looks at a lane, for claims that take a transaction: waits for others a short time at most.
+CREATE FUNCTION {s}.lane_1(q text, b int2, t int8, want int8) RETURNS uuid[] LANGUAGE plpgsql AS $$
+DECLARE
+    before text := current_setting('lock_timeout');
+    ids    uuid[];
+BEGIN
+    BEGIN
+        PERFORM set_config('lock_timeout', '200ms', true);
+        FOR again IN 1 .. 5 LOOP
+            SELECT coalesce(array_agg(h.id ORDER BY h.run_at, h.id), '{}') INTO ids FROM {s}.heads_1(q, b, t, want, true) h;
+            EXIT WHEN ids = coalesce({s}.due_1(q, b, t, want), '{}');
+        END LOOP;
+    EXCEPTION WHEN lock_not_available THEN
+        SELECT coalesce(array_agg(h.id ORDER BY h.run_at, h.id), '{}') INTO ids FROM {s}.heads_1(q, b, t, want, false) h;
+    END;
+    PERFORM set_config('lock_timeout', before, true);
+    RETURN ids;
+END $$;
+
 -- Those of them that fit into `room` bytes, how many there were, whether one has expired, whether one has a
--- unique key, the bytes, and the last `run_at`.
+-- unique key, the bytes, the last `run_at`, and all of them.
 CREATE FUNCTION {s}.pick_1(
     q text, b int2, t int8, want int8, room int8, first bool, wait bool,
-    OUT ids uuid[], OUT found_ int8, OUT late bool, OUT keyed bool, OUT used int8, OUT upto int8
+    OUT ids uuid[], OUT found_ int8, OUT late bool, OUT keyed bool, OUT used int8, OUT upto int8, OUT held uuid[]
 ) LANGUAGE sql VOLATILE AS $$
     SELECT array_agg(f.id ORDER BY f.n) FILTER (WHERE f.upto <= room), count(*), bool_or(f.expires_at <= t),
-           bool_or(f.links & 1 = 1), max(f.upto) FILTER (WHERE f.upto <= room), max(f.run_at) FILTER (WHERE f.upto <= room)
+           bool_or(f.links & 1 = 1), max(f.upto) FILTER (WHERE f.upto <= room), max(f.run_at) FILTER (WHERE f.upto <= room),
+           array_agg(f.id ORDER BY f.n)
       FROM (SELECT l.*, (sum(
                 -- The first of all is given whatever its size.
                 CASE WHEN first AND l.n = 1 THEN least(l.size, room) ELSE l.size END) OVER (ORDER BY l.n))::int8 AS upto
@@ -215,6 +244,7 @@ DECLARE
     used   int8;
     upto   int8;
     ids    uuid[];
+    held   uuid[];
     -- Of each lane: what was not claimed of it falls due at this time at the earliest.
     floors int8[] := array_fill((-9223372036854775808)::int8, ARRAY[cardinality(queues)]);
 BEGIN
@@ -252,23 +282,18 @@ BEGIN
             wait := true;
             BEGIN
                 PERFORM set_config('lock_timeout', '200ms', true);
-                -- While it waited, one job may have taken the place of another. In the end all that are there are ours.
+                -- While it waited, others may have come before. In the end the first that are there are ours.
                 FOR again IN 1 .. 5 LOOP
-                    SELECT * INTO ids, found_, late, keyed, used, upto
+                    SELECT * INTO ids, found_, late, keyed, used, upto, held
                       FROM {s}.pick_1(queues[i], bands[i], t, want, room, first, true);
-                    EXIT WHEN found_ = want;
-                    SELECT count(*) INTO seen FROM (
-                        SELECT FROM {s}.job j WHERE j.state = 1 AND NOT j.parked AND j.queue = queues[i]
-                           AND j.band = bands[i] AND j.run_at <= t
-                           AND NOT EXISTS (SELECT FROM {s}.paused p WHERE p.queue = queues[i]) LIMIT want) s;
-                    EXIT WHEN seen <= found_;
+                    EXIT WHEN held IS NOT DISTINCT FROM {s}.due_1(queues[i], bands[i], t, want);
                 END LOOP;
             EXCEPTION WHEN lock_not_available THEN
                 wait := false;
             END;
         END IF;
         IF NOT wait THEN
-            SELECT * INTO ids, found_, late, keyed, used, upto
+            SELECT * INTO ids, found_, late, keyed, used, upto, held
               FROM {s}.pick_1(queues[i], bands[i], t, want, room, first, false);
         END IF;
         -- What came into the lane since is behind this claim.

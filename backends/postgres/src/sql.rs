@@ -89,7 +89,16 @@ mod tests {
         for name in ["tideway", "_x", "jobs_2"] {
             assert!(Schema::new(name).is_some(), "{name}");
         }
-        for name in ["", "2x", "Jobs", "a-b", "a\"b", "a b", "pg_jobs", &"x".repeat(41)] {
+        for name in [
+            "",
+            "2x",
+            "Jobs",
+            "a-b",
+            "a\"b",
+            "a b",
+            "pg_jobs",
+            &"x".repeat(41),
+        ] {
             assert!(Schema::new(name).is_none(), "{name}");
         }
     }

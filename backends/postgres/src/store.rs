@@ -67,8 +67,11 @@ pub(crate) struct Inner {
 }
 
 enum Ear {
-    At(Option<Address>),
-    Open(#[allow(dead_code, reason = "dropped with the store, which ends the listening")] oneshot::Sender<()>),
+    At(Option<Box<Address>>),
+    Open(
+        #[allow(dead_code, reason = "dropped with the store, which ends the listening")]
+        oneshot::Sender<()>,
+    ),
 }
 
 impl fmt::Debug for Postgres {
@@ -96,7 +99,9 @@ impl Postgres {
             ))
         })?;
         if options.timeout < Duration::from_millis(10) {
-            return Err(fatal("Options::timeout is under 10 ms: no call could be answered"));
+            return Err(fatal(
+                "Options::timeout is under 10 ms: no call could be answered",
+            ));
         }
         // The server gives up first, so that what became of the call is known.
         let limit = (!options.pooled).then(|| options.timeout.mul_f64(0.9));
@@ -106,8 +111,14 @@ impl Postgres {
             (None, false) => Some(Address::new(url, None, net.clone())?),
             (None, true) => None,
         };
-        let durability = address.within(options.timeout, prepare(&address, &schema, options.migrate)).await;
-        let late = || StoreError::Transient(format!("the server did not answer in {:?}", options.timeout).into());
+        let durability = address
+            .within(options.timeout, prepare(&address, &schema, options.migrate))
+            .await;
+        let late = || {
+            StoreError::Transient(
+                format!("the server did not answer in {:?}", options.timeout).into(),
+            )
+        };
         let durability = durability.ok_or_else(late)??;
         let caps = Caps {
             durability,
@@ -132,7 +143,7 @@ impl Postgres {
             forget: options.delete_succeeded,
             clock: options.clock,
             caps,
-            ear: Mutex::new(Ear::At(listen)),
+            ear: Mutex::new(Ear::At(listen.map(Box::new))),
             listens: AtomicBool::new(false),
         })))
     }
@@ -145,13 +156,22 @@ impl Postgres {
     ///
     /// [`StoreError`], after which the transaction is to be rolled back, as PostgreSQL demands it. Never
     /// [`StoreError::Ambiguous`]: what was done is decided by the commit.
-    pub async fn enqueue_in(&self, tx: &Transaction<'_>, jobs: &[NewJob]) -> Result<Vec<Enqueued>, StoreError> {
+    pub async fn enqueue_in(
+        &self,
+        tx: &Transaction<'_>,
+        jobs: &[NewJob],
+    ) -> Result<Vec<Enqueued>, StoreError> {
         let inner = &*self.0;
         let done = inner.enqueue_in(tx, jobs).await;
         let (out, hints) = done.map_err(|failed| failed.into_store(Doubt::None))?;
         let texts = notify::messages(&hints, 0);
-        let params = [(&inner.schema.channel() as _, Type::TEXT), (&texts as _, Type::TEXT_ARRAY)];
-        let sent = tx.query_typed("SELECT pg_notify($1, n) FROM unnest($2) AS n", &params).await;
+        let params = [
+            (&inner.schema.channel() as _, Type::TEXT),
+            (&texts as _, Type::TEXT_ARRAY),
+        ];
+        let sent = tx
+            .query_typed("SELECT pg_notify($1, n) FROM unnest($2) AS n", &params)
+            .await;
         sent.map_err(|error| Failed::from(error).into_store(Doubt::None))?;
         Ok(out)
     }
@@ -165,7 +185,9 @@ impl Postgres {
     pub async fn health(&self) -> Result<(), StoreError> {
         let sql = "SELECT max(version), current_setting('transaction_read_only') = 'on' FROM {s}.migration";
         let rows = self.0.read(sql, &[]).await?;
-        let row = rows.first().ok_or_else(|| fatal("the server did not answer what was asked"))?;
+        let row = rows
+            .first()
+            .ok_or_else(|| fatal("the server did not answer what was asked"))?;
         schema::check(row.get(0), &self.0.schema)?;
         if row.get(1) {
             return Err(read_only());
@@ -175,11 +197,17 @@ impl Postgres {
 }
 
 fn read_only() -> StoreError {
-    fatal("the server takes no writes: it is a replica, or default_transaction_read_only is set; name the primary in the address")
+    fatal(
+        "the server takes no writes: it is a replica, or default_transaction_read_only is set; name the primary in the address",
+    )
 }
 
 /// Connects for the first time.
-async fn prepare(address: &Address, schema: &Schema, migrate: bool) -> Result<Durability, StoreError> {
+async fn prepare(
+    address: &Address,
+    schema: &Schema,
+    migrate: bool,
+) -> Result<Durability, StoreError> {
     let mut conn = address.connect().await?;
     let client = &mut conn.client;
     let fail = |failed: Failed| failed.into_store(Doubt::None);
@@ -196,11 +224,18 @@ async fn prepare(address: &Address, schema: &Schema, migrate: bool) -> Result<Du
     }
     let sql = "SELECT current_setting('transaction_read_only') = 'on', current_setting('fsync') = 'on' \
                AND current_setting('synchronous_commit') <> 'off'";
-    let row = client.query_typed_one(sql, &[]).await.map_err(|error| fail(error.into()))?;
+    let row = client
+        .query_typed_one(sql, &[])
+        .await
+        .map_err(|error| fail(error.into()))?;
     if row.get(0) {
         return Err(read_only());
     }
-    Ok(if row.get(1) { Durability::Power } else { Durability::Process })
+    Ok(if row.get(1) {
+        Durability::Power
+    } else {
+        Durability::Process
+    })
 }
 
 impl Inner {
@@ -209,7 +244,11 @@ impl Inner {
     }
 
     pub(crate) fn terms(&self) -> Terms<'_> {
-        Terms { schema: &self.schema, clock: self.now(), forget: self.forget }
+        Terms {
+            schema: &self.schema,
+            clock: self.now(),
+            forget: self.forget,
+        }
     }
 
     /// Sends hints: to this process at once, to others soon.
@@ -229,11 +268,17 @@ impl Inner {
         self.hint(hints);
     }
 
-    async fn enqueue_in(&self, db: &Transaction<'_>, jobs: &[NewJob]) -> Result<(Vec<Enqueued>, Hints), Failed> {
+    async fn enqueue_in(
+        &self,
+        db: &Transaction<'_>,
+        jobs: &[NewJob],
+    ) -> Result<(Vec<Enqueued>, Hints), Failed> {
         if fast::plain(jobs) {
             let mut hints = Hints::default();
             let new = New::of(jobs, self.now());
-            let rows = db.query_typed(&self.schema.sql(fast::ENQUEUE), &new.params()).await?;
+            let rows = db
+                .query_typed(&self.schema.sql(fast::ENQUEUE), &new.params())
+                .await?;
             jobs.iter().for_each(|job| hints.queue(&job.spec.queue));
             return match fast::enqueued(jobs, &rows)? {
                 Some(out) => Ok((out, hints)),
@@ -253,7 +298,8 @@ impl Inner {
         let mut ear = self.ear.lock().unwrap_or_else(PoisonError::into_inner);
         if let Ear::At(Some(address)) = &*ear {
             let (alive, gone) = oneshot::channel();
-            let task = notify::listen(Arc::downgrade(self), address.clone(), gone);
+            let address = Address::clone(address);
+            let task = notify::listen(Arc::downgrade(self), address, gone);
             self.address.net().spawn(task);
             *ear = Ear::Open(alive);
         }
@@ -284,7 +330,9 @@ impl JobStore for Postgres {
     async fn claim(&self, req: &ClaimReq) -> Result<Claimed, StoreError> {
         let inner = &self.0;
         let asked = Asked::of(req, inner.now());
-        let rows = inner.one(&fast::claim_sql(), &asked.params(), Doubt::Done).await;
+        let rows = inner
+            .one(&fast::claim_sql(), &asked.params(), Doubt::Done)
+            .await;
         match rows {
             Err(Failed::TooShort) => inner.transact(&Claim(req)).await,
             Err(failed) => Err(failed.into_store(Doubt::Done)),
@@ -306,13 +354,22 @@ impl JobStore for Postgres {
         let Some(leases) = Leases::successes(settles, inner.now(), inner.forget) else {
             return inner.transact(&Settles(settles)).await;
         };
-        match inner.one(fast::SUCCEED, &leases.of_success(), Doubt::Done).await {
+        match inner
+            .one(fast::SUCCEED, &leases.of_success(), Doubt::Done)
+            .await
+        {
             Err(Failed::TooShort) => inner.transact(&Settles(settles)).await,
             Err(failed) => Err(failed.into_store(Doubt::Done)),
             Ok(rows) => {
-                let row = rows.first().ok_or_else(|| fatal("a settle had no answer"))?;
+                let row = rows
+                    .first()
+                    .ok_or_else(|| fatal("a settle had no answer"))?;
                 let hints: Option<Vec<&str>> = row.try_get(1).map_err(unreadable)?;
-                let hints: Vec<Name> = hints.unwrap_or_default().into_iter().map(row::name).collect();
+                let hints: Vec<Name> = hints
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(row::name)
+                    .collect();
                 inner.hint_queues(hints.iter());
                 leases.settled(row).map_err(unreadable)
             }
@@ -343,8 +400,12 @@ impl JobStore for Postgres {
     async fn cron_cell(&self, key: &Name) -> Result<CronOut, StoreError> {
         let inner = &self.0;
         let clock = inner.now().map(|time| time.0);
-        let rows = inner.read(cron::LOOK, &[(&&**key, Type::TEXT), (&clock, Type::INT8)]).await?;
-        let row = rows.first().ok_or_else(|| fatal("the server did not answer what was asked"))?;
+        let rows = inner
+            .read(cron::LOOK, &[(&&**key, Type::TEXT), (&clock, Type::INT8)])
+            .await?;
+        let row = rows
+            .first()
+            .ok_or_else(|| fatal("the server did not answer what was asked"))?;
         cron::look(row).map_err(unreadable)
     }
 
@@ -352,7 +413,12 @@ impl JobStore for Postgres {
         self.0.transact(&Ask(control)).await
     }
 
-    async fn list(&self, filter: &Filter, after: &Cursor, limit: u32) -> Result<Page<Record>, StoreError> {
+    async fn list(
+        &self,
+        filter: &Filter,
+        after: &Cursor,
+        limit: u32,
+    ) -> Result<Page<Record>, StoreError> {
         view::list(&self.0, filter, after, limit).await
     }
 

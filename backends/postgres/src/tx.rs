@@ -21,6 +21,7 @@ use std::future::Future;
 
 use tideway::jobs::StoreError;
 use tideway_engine::Wall;
+use tideway_engine::jobs::call::Lane;
 use tideway_engine::jobs::{Event, Id, Kind, Name, Refused, State, step};
 use tokio_postgres::types::Type;
 use tokio_postgres::{Row, Transaction};
@@ -83,11 +84,17 @@ pub(crate) struct Tx<'t> {
     /// Groups that may have room for a parked job.
     roomy: BTreeSet<(Name, Name)>,
     known: limits::Known,
+    /// Lanes of which a claim has taken all that was due.
+    dry: BTreeSet<Lane>,
 }
 
 impl<'t> Tx<'t> {
     /// Begins: the time, and whether this program knows the tables.
-    pub(crate) async fn begin(db: &'t Transaction<'t>, terms: Terms<'t>, exclusive: bool) -> Result<Self, Failed> {
+    pub(crate) async fn begin(
+        db: &'t Transaction<'t>,
+        terms: Terms<'t>,
+        exclusive: bool,
+    ) -> Result<Self, Failed> {
         if exclusive {
             // Before anything else is locked: what holds one of these waits for no row of ours.
             let lock = "LOCK TABLE {s}.lim, {s}.paused IN ACCESS EXCLUSIVE MODE";
@@ -96,7 +103,9 @@ impl<'t> Tx<'t> {
         let sql = "SELECT {s}.now_1($1), (SELECT max(version) FROM {s}.migration), EXISTS (SELECT FROM {s}.lim), \
                    EXISTS (SELECT FROM {s}.paused)";
         let clock = terms.clock.map(|time| time.0);
-        let row = db.query_typed_one(&terms.schema.sql(sql), &[(&clock, Type::INT8)]).await?;
+        let row = db
+            .query_typed_one(&terms.schema.sql(sql), &[(&clock, Type::INT8)])
+            .await?;
         schema::check(row.try_get(1)?, terms.schema)?;
         Ok(Self {
             db,
@@ -115,6 +124,7 @@ impl<'t> Tx<'t> {
             ends: Vec::new(),
             roomy: BTreeSet::new(),
             known: limits::Known::default(),
+            dry: BTreeSet::new(),
         })
     }
 
@@ -128,7 +138,10 @@ impl<'t> Tx<'t> {
     }
 
     async fn query(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>, Failed> {
-        Ok(self.db.query_typed(&self.terms.schema.sql(sql), params).await?)
+        Ok(self
+            .db
+            .query_typed(&self.terms.schema.sql(sql), params)
+            .await?)
     }
 
     fn count(&mut self, queue: &Name, state: State, by: i64) {
@@ -145,12 +158,16 @@ impl<'t> Tx<'t> {
 
     /// Locks and reads the rows of `ids`, those apart that are known already.
     async fn load_all(&mut self, ids: impl IntoIterator<Item = Id>) -> Result<(), Failed> {
-        let new: BTreeSet<Id> = ids.into_iter().filter(|id| !self.rows.contains_key(id)).collect();
+        let new: BTreeSet<Id> = ids
+            .into_iter()
+            .filter(|id| !self.rows.contains_key(id))
+            .collect();
         if new.is_empty() {
             return Ok(());
         }
         let wanted: Vec<Bits> = new.iter().map(|id| row::id(*id)).collect();
-        let sql = format!("SELECT {COLUMNS} FROM {{s}}.job WHERE id = ANY ($1) ORDER BY id FOR UPDATE");
+        let sql =
+            format!("SELECT {COLUMNS} FROM {{s}}.job WHERE id = ANY ($1) ORDER BY id FOR UPDATE");
         let rows = self.query(&sql, &[(&wanted, Type::UUID_ARRAY)]).await?;
         self.rows.extend(new.into_iter().map(|id| (id, None)));
         self.keep(&rows)?;
@@ -186,7 +203,11 @@ impl<'t> Tx<'t> {
     }
 
     /// Applies `event` to a row that was loaded, and everything that follows from it.
-    async fn apply(&mut self, stored: &mut Stored, event: &Event<'_>) -> Result<Result<Kind, Refused>, Failed> {
+    async fn apply(
+        &mut self,
+        stored: &mut Stored,
+        event: &Event<'_>,
+    ) -> Result<Result<Kind, Refused>, Failed> {
         let done = self.apply_alone(stored, event).await?;
         self.tell_waiters().await?;
         Ok(done)
@@ -221,6 +242,7 @@ impl<'t> Tx<'t> {
         }
         if job.state == State::Pending {
             self.hints.queue(&job.spec.queue);
+            self.dry.remove(&job.lane());
         }
         if job.state == State::Running
             && kind == Kind::Cancel
@@ -272,7 +294,9 @@ impl<'t> Tx<'t> {
             old.iter().for_each(|stored| columns.push(stored));
             self.query(&row::update(), &columns.params()).await?;
         }
-        let over = dirty.iter().filter(|id| self.rows.get(id).and_then(Option::as_ref).is_some_and(gone));
+        let over = dirty
+            .iter()
+            .filter(|id| self.rows.get(id).and_then(Option::as_ref).is_some_and(gone));
         let over: Vec<Id> = over.copied().collect();
         for id in over {
             self.rows.insert(id, None);
@@ -297,8 +321,11 @@ impl<'t> Tx<'t> {
              gone AS (DELETE FROM {s}.job j USING n WHERE j.id = n.id) \
              INSERT INTO {s}.deleted SELECT id, digest, until FROM n WHERE until IS NOT NULL \
              ON CONFLICT (id) DO UPDATE SET digest = excluded.digest, until = excluded.until";
-        let params: [Param<'_>; 3] =
-            [(&ids, Type::UUID_ARRAY), (&digests, Type::INT8_ARRAY), (&untils, Type::INT8_ARRAY)];
+        let params: [Param<'_>; 3] = [
+            (&ids, Type::UUID_ARRAY),
+            (&digests, Type::INT8_ARRAY),
+            (&untils, Type::INT8_ARRAY),
+        ];
         self.query(sql, &params).await?;
         Ok(())
     }
@@ -316,8 +343,16 @@ impl<'t> Tx<'t> {
             return Ok(());
         }
         let mut params: Vec<Param<'_>> = vec![(&queues, Type::TEXT_ARRAY)];
-        params.extend(counts.iter().map(|all| -> Param<'_> { (all, Type::INT8_ARRAY) }));
-        self.query("INSERT INTO {s}.tally SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7)", &params).await?;
+        params.extend(
+            counts
+                .iter()
+                .map(|all| -> Param<'_> { (all, Type::INT8_ARRAY) }),
+        );
+        self.query(
+            "INSERT INTO {s}.tally SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7)",
+            &params,
+        )
+        .await?;
         Ok(())
     }
 

@@ -25,15 +25,23 @@ pub(crate) async fn list(
     let (sql, values) = matching(COLUMNS, filter);
     let mut items = Vec::new();
     if let Some(after) = after(from) {
-        let rows = inner.read(&sql, &params(&values, &after, limit).each()).await?;
+        let rows = inner
+            .read(&sql, &params(&values, &after, limit).each())
+            .await?;
         items = read(&rows)?;
     }
     let (items, next) = cut(items, limit, Record::id);
-    Ok(Page { items, next, now: now(inner).await? })
+    Ok(Page {
+        items,
+        next,
+        now: now(inner).await?,
+    })
 }
 
 fn read(rows: &[Row]) -> Result<Vec<Record>, StoreError> {
-    rows.iter().map(|row| row::read(row).map(|stored| stored.job).map_err(unreadable)).collect()
+    rows.iter()
+        .map(|row| row::read(row).map(|stored| stored.job).map_err(unreadable))
+        .collect()
 }
 
 /// The store's clock.
@@ -42,19 +50,38 @@ async fn now(inner: &Inner) -> Result<Wall, StoreError> {
         return Ok(time);
     }
     let rows = inner.read("SELECT {s}.now_1(NULL)", &[]).await?;
-    let row = rows.first().ok_or_else(|| fatal("the server did not answer what was asked"))?;
+    let row = rows
+        .first()
+        .ok_or_else(|| fatal("the server did not answer what was asked"))?;
     row.try_get(0).map(Wall).map_err(unreadable)
 }
 
 /// Leases that have run out, by id.
-pub(crate) async fn expired(inner: &Inner, from: &Cursor, limit: u32) -> Result<Page<Expired>, StoreError> {
+pub(crate) async fn expired(
+    inner: &Inner,
+    from: &Cursor,
+    limit: u32,
+) -> Result<Page<Expired>, StoreError> {
     let Some(after) = after(from) else {
-        return Ok(Page { items: Vec::new(), next: None, now: now(inner).await? });
+        return Ok(Page {
+            items: Vec::new(),
+            next: None,
+            now: now(inner).await?,
+        });
     };
     let clock = inner.now().map(|time| time.0);
     let most = i64::from(limit.max(1)) + 1;
     let sql = format!("SELECT {COLUMNS} FROM {{s}}.expired_1($1, $2, $3)");
-    let rows = inner.read(&sql, &[(&after, Type::UUID), (&most, Type::INT8), (&clock, Type::INT8)]).await?;
+    let rows = inner
+        .read(
+            &sql,
+            &[
+                (&after, Type::UUID),
+                (&most, Type::INT8),
+                (&clock, Type::INT8),
+            ],
+        )
+        .await?;
     let Some((head, rows)) = rows.split_first() else {
         return Err(fatal("the server did not answer what was asked"));
     };
@@ -62,8 +89,14 @@ pub(crate) async fn expired(inner: &Inner, from: &Cursor, limit: u32) -> Result<
     let cohorts = cohorts(inner, &jobs).await?;
     let lapse = |job: &Record| {
         let crashes = job.crashes_when_held();
-        let cohort = job.owner.and_then(|owner| cohorts.get(&owner)).map_or(&[][..], Vec::as_slice);
-        let all = cohort.iter().filter(|(other, _)| Some(*other) >= crashes).map(|(_, n)| *n);
+        let cohort = job
+            .owner
+            .and_then(|owner| cohorts.get(&owner))
+            .map_or(&[][..], Vec::as_slice);
+        let all = cohort
+            .iter()
+            .filter(|(other, _)| Some(*other) >= crashes)
+            .map(|(_, n)| *n);
         // Itself not counted.
         let peers = all.sum::<i64>().saturating_sub(1);
         Expired::of(job, u32::try_from(peers).unwrap_or_default())
@@ -76,7 +109,10 @@ pub(crate) async fn expired(inner: &Inner, from: &Cursor, limit: u32) -> Result<
 }
 
 /// Of each owner of `jobs`: the crashes, before those with this owner, of the jobs it last held, and of how many.
-async fn cohorts(inner: &Inner, jobs: &[Record]) -> Result<BTreeMap<Owner, Vec<(u32, i64)>>, StoreError> {
+async fn cohorts(
+    inner: &Inner,
+    jobs: &[Record],
+) -> Result<BTreeMap<Owner, Vec<(u32, i64)>>, StoreError> {
     let mut cohorts: BTreeMap<Owner, Vec<(u32, i64)>> = BTreeMap::new();
     let mut owners: Vec<Owner> = jobs.iter().filter_map(|job| job.owner).collect();
     owners.sort_unstable();
@@ -93,7 +129,9 @@ async fn cohorts(inner: &Inner, jobs: &[Record]) -> Result<BTreeMap<Owner, Vec<(
              WHERE state = 1 AND crashes > 0 AND owner = ANY ($1) AND settled = $2) AS held \
         GROUP BY owner, crashes";
     let crash = row::settled(Kind::Crash);
-    let rows = inner.read(sql, &[(&owners, Type::UUID_ARRAY), (&crash, Type::INT2)]).await?;
+    let rows = inner
+        .read(sql, &[(&owners, Type::UUID_ARRAY), (&crash, Type::INT2)])
+        .await?;
     for row in &rows {
         let owner = Owner(row.try_get::<_, Bits>(0).map_err(unreadable)?.0);
         let crashes: i32 = row.try_get(1).map_err(unreadable)?;
@@ -116,7 +154,10 @@ pub(crate) async fn stats(inner: &Inner) -> Result<Stats, StoreError> {
             queues.insert(name, stats);
         }
     }
-    Ok(Stats { queues: queues.into_values().collect(), now })
+    Ok(Stats {
+        queues: queues.into_values().collect(),
+        now,
+    })
 }
 
 fn queue(row: &Row) -> Result<Option<(Name, QueueStats)>, tokio_postgres::Error> {

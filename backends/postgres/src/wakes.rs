@@ -67,7 +67,10 @@ impl Wakes {
     /// Who is subscribed.
     pub(crate) fn owners(&self) -> Vec<Owner> {
         let all = lock(&self.0);
-        all.iter().filter_map(Weak::upgrade).map(|one| one.owner).collect()
+        all.iter()
+            .filter_map(Weak::upgrade)
+            .map(|one| one.owner)
+            .collect()
     }
 
     /// Passes hints on. Not to be called under the store's lock.

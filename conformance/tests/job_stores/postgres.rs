@@ -46,7 +46,9 @@ impl OnPostgres {
     }
 
     async fn open_in(&self, url: &str, schema: &str) -> Result<Postgres, OpenError> {
-        let options = Options::default().schema(schema).clock(self.clock.store_clock());
+        let options = Options::default()
+            .schema(schema)
+            .clock(self.clock.store_clock());
         Ok(Postgres::open((self.net)(), url, options.pooled(self.pooled)).await?)
     }
 }

@@ -21,7 +21,9 @@ async fn heard(hints: &mut Hints, wanted: &Wake) -> bool {
         }
         false
     };
-    tokio::time::timeout(Duration::from_secs(2), look).await.unwrap_or(false)
+    tokio::time::timeout(Duration::from_secs(2), look)
+        .await
+        .unwrap_or(false)
 }
 
 async fn silence(hints: &mut Hints) {
@@ -29,9 +31,14 @@ async fn silence(hints: &mut Hints) {
 }
 
 fn listening(world: &World) -> usize {
-    let like = format!("SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN%tideway_{}\"'", world.schema);
+    let like = format!(
+        "SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN%tideway_{}\"'",
+        world.schema
+    );
     let rows = world.sql(&like);
-    rows.iter().filter(|row| matches!(row, tokio_postgres::SimpleQueryMessage::Row(_))).count()
+    rows.iter()
+        .filter(|row| matches!(row, tokio_postgres::SimpleQueryMessage::Row(_)))
+        .count()
 }
 
 #[test]
@@ -48,7 +55,10 @@ fn of_new_jobs_and_of_a_cancel_request() {
             assert!(heard(&mut hints, &mail).await, "of job {n}");
         }
         one.claim(&request(7, 1, 1)).await.unwrap();
-        other.control(&Control::Cancel(Select::Ids(vec![id(1)]))).await.unwrap();
+        other
+            .control(&Control::Cancel(Select::Ids(vec![id(1)])))
+            .await
+            .unwrap();
         assert!(heard(&mut hints, &Wake::Cancel(vec![id(1)])).await);
     });
 }
@@ -62,7 +72,10 @@ fn of_all_that_was_missed_when_the_connection_broke() {
         tokio::time::sleep(ms(300)).await;
         other.enqueue(&[plain(1)]).await.unwrap();
         one.claim(&request(7, 1, 1)).await.unwrap();
-        other.control(&Control::Cancel(Select::Ids(vec![id(1)]))).await.unwrap();
+        other
+            .control(&Control::Cancel(Select::Ids(vec![id(1)])))
+            .await
+            .unwrap();
         silence(&mut hints).await;
     });
     world.sql(&format!(
@@ -71,7 +84,10 @@ fn of_all_that_was_missed_when_the_connection_broke() {
     ));
     block_on(async {
         let mut hints = one.wakeups(Owner(7));
-        assert!(heard(&mut hints, &Wake::Cancel(vec![id(1)])).await, "it was asked before");
+        assert!(
+            heard(&mut hints, &Wake::Cancel(vec![id(1)])).await,
+            "it was asked before"
+        );
         assert!(heard(&mut hints, &Wake::Queue(name("mail"))).await);
     });
     assert_eq!(listening(&world), 1);
@@ -102,6 +118,8 @@ fn behind_a_pooler_through_a_direct_address() {
 #[test]
 fn a_pooler_that_was_not_named_is_found_out() {
     let bouncer = servers::pgbouncer().unwrap().url();
-    let text = open(&bouncer, World::new().options()).unwrap_err().to_string();
+    let text = open(&bouncer, World::new().options())
+        .unwrap_err()
+        .to_string();
     assert!(text.contains("Options::pooled(true)"), "{text}");
 }

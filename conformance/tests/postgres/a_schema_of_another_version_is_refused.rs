@@ -33,7 +33,10 @@ fn a_newer_one_when_it_is_opened_and_when_it_comes_while_a_worker_runs() {
         fatal(block_on(running.health())),
     ];
     for text in says {
-        assert!(text.contains("has version 2, this program knows version 1"), "{text}");
+        assert!(
+            text.contains("has version 2, this program knows version 1"),
+            "{text}"
+        );
     }
     world.sql(
         "UPDATE {s}.migration SET version = 1; \
@@ -41,7 +44,13 @@ fn a_newer_one_when_it_is_opened_and_when_it_comes_while_a_worker_runs() {
          ALTER FUNCTION {s}.succeed_2 RENAME TO succeed_1; ALTER FUNCTION {s}.beat_2 RENAME TO beat_1",
     );
     assert!(record(&running, 2).is_none());
-    assert_eq!(block_on(running.claim(&request(1, 1, 9))).unwrap().jobs.len(), 1);
+    assert_eq!(
+        block_on(running.claim(&request(1, 1, 9)))
+            .unwrap()
+            .jobs
+            .len(),
+        1
+    );
 }
 
 #[test]
@@ -53,7 +62,10 @@ fn an_older_one_unless_it_may_be_brought_up_to_date() {
     let running = world.open();
     world.sql("UPDATE {s}.migration SET version = 0");
     let text = fatal(open(&url, world.options().migrate(false)));
-    assert!(text.contains("has version 0, this program needs version 1"), "{text}");
+    assert!(
+        text.contains("has version 0, this program needs version 1"),
+        "{text}"
+    );
     assert!(fatal(block_on(running.prune(9))).contains("has version 0"));
 }
 

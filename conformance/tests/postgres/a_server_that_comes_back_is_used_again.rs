@@ -10,7 +10,7 @@ use tideway::jobs::{JobStore, StoreError};
 use tideway_conformance::servers::PostgresServer;
 use tideway_engine::jobs::State;
 use tideway_engine::jobs::call::Wake;
-use tideway_engine::jobs::{Owner, Id};
+use tideway_engine::jobs::{Id, Owner};
 use tideway_postgres::Options;
 
 use crate::world::{block_on, id, ms, open, plain, request, sound, success};
@@ -50,10 +50,15 @@ fn killed_three_times_under_load() {
         std::thread::spawn(move || {
             let mut seq = 1;
             while !stop.load(Ordering::Relaxed) {
-                let Some(claimed) = retry(&stop, || block_on(store.claim(&request(9, seq, 20)))) else { break };
+                let Some(claimed) = retry(&stop, || block_on(store.claim(&request(9, seq, 20))))
+                else {
+                    break;
+                };
                 seq += 1;
                 let settles: Vec<_> = claimed.jobs.iter().map(success).collect();
-                if !settles.is_empty() && retry(&stop, || block_on(store.settle(&settles))).is_some() {
+                if !settles.is_empty()
+                    && retry(&stop, || block_on(store.settle(&settles))).is_some()
+                {
                     settled.fetch_add(settles.len() as u64, Ordering::Relaxed);
                 }
             }
@@ -63,12 +68,18 @@ fn killed_three_times_under_load() {
         std::thread::sleep(ms(700));
         server.kill();
         std::thread::sleep(ms(300));
-        assert!(block_on(store.health()).is_err(), "a server that is gone is not healthy");
+        assert!(
+            block_on(store.health()).is_err(),
+            "a server that is gone is not healthy"
+        );
         server.restart().unwrap();
         let up = Instant::now();
         let before = settled.load(Ordering::Relaxed);
         while settled.load(Ordering::Relaxed) == before {
-            assert!(up.elapsed() < Duration::from_secs(2), "nothing is settled two seconds after the port opened");
+            assert!(
+                up.elapsed() < Duration::from_secs(2),
+                "nothing is settled two seconds after the port opened"
+            );
             std::thread::sleep(ms(5));
         }
         block_on(store.health()).unwrap();
@@ -78,9 +89,19 @@ fn killed_three_times_under_load() {
     let accepted = producer.join().unwrap();
     consumer.join().unwrap();
     let records = block_on(store.jobs(&accepted)).unwrap();
-    assert!(records.iter().all(Option::is_some), "what was accepted is there");
-    let done = records.iter().flatten().filter(|job| job.state == State::Succeeded).count();
-    assert!(done as u64 >= settled.load(Ordering::Relaxed).saturating_sub(20), "what was settled has succeeded");
+    assert!(
+        records.iter().all(Option::is_some),
+        "what was accepted is there"
+    );
+    let done = records
+        .iter()
+        .flatten()
+        .filter(|job| job.state == State::Succeeded)
+        .count();
+    assert!(
+        done as u64 >= settled.load(Ordering::Relaxed).saturating_sub(20),
+        "what was settled has succeeded"
+    );
     sound(&store);
     // Hints come again, from others too.
     let other = open(&server.url(), Options::default()).unwrap();

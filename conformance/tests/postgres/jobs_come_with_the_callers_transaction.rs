@@ -16,7 +16,11 @@ fn if_and_when_it_commits() {
     let store = world.open();
     let keyed = |n| {
         job(n, |spec| {
-            spec.unique = Some(Unique { key: name("k"), hold: Hold::UntilDone, conflict: Conflict::Keep });
+            spec.unique = Some(Unique {
+                key: name("k"),
+                hold: Hold::UntilDone,
+                conflict: Conflict::Keep,
+            });
         })
     };
     block_on(async {
@@ -24,16 +28,37 @@ fn if_and_when_it_commits() {
         let mut hints = store.wakeups(Owner(1));
         tokio::time::sleep(ms(300)).await;
         while let Ok(Some(_)) = tokio::time::timeout(ms(50), hints.next()).await {}
-        own.batch_execute(&format!("CREATE TABLE {}.mine (n int)", world.schema)).await.unwrap();
+        own.batch_execute(&format!("CREATE TABLE {}.mine (n int)", world.schema))
+            .await
+            .unwrap();
         for (commit, n) in [(false, 1), (true, 10)] {
             let tx = own.transaction().await.unwrap();
-            tx.batch_execute(&format!("INSERT INTO {}.mine VALUES (1)", world.schema)).await.unwrap();
+            tx.batch_execute(&format!("INSERT INTO {}.mine VALUES (1)", world.schema))
+                .await
+                .unwrap();
             let all = [plain(n), plain(n + 1)];
-            assert_eq!(store.enqueue_in(&tx, &all).await.unwrap(), [Enqueued::Inserted; 2]);
-            assert_eq!(store.enqueue_in(&tx, &all).await.unwrap(), [Enqueued::Duplicate; 2]);
-            let tied = [keyed(n + 2), keyed(n + 3), job(n + 4, |spec| spec.waits = vec![id(n)])];
+            assert_eq!(
+                store.enqueue_in(&tx, &all).await.unwrap(),
+                [Enqueued::Inserted; 2]
+            );
+            assert_eq!(
+                store.enqueue_in(&tx, &all).await.unwrap(),
+                [Enqueued::Duplicate; 2]
+            );
+            let tied = [
+                keyed(n + 2),
+                keyed(n + 3),
+                job(n + 4, |spec| spec.waits = vec![id(n)]),
+            ];
             let out = store.enqueue_in(&tx, &tied).await.unwrap();
-            assert_eq!(out, [Enqueued::Inserted, Enqueued::UniqueHit(id(n + 2)), Enqueued::Inserted]);
+            assert_eq!(
+                out,
+                [
+                    Enqueued::Inserted,
+                    Enqueued::UniqueHit(id(n + 2)),
+                    Enqueued::Inserted
+                ]
+            );
             let early = tokio::time::timeout(ms(200), hints.next()).await;
             assert!(early.is_err(), "nobody hears before the commit: {early:?}");
             if commit {
@@ -46,7 +71,11 @@ fn if_and_when_it_commits() {
         }
     });
     assert!(record(&store, 1).is_none() && record(&store, 3).is_none());
-    assert!(record(&store, 10).is_some() && record(&store, 12).is_some() && record(&store, 14).is_some());
+    assert!(
+        record(&store, 10).is_some()
+            && record(&store, 12).is_some()
+            && record(&store, 14).is_some()
+    );
     sound(&store);
 }
 
@@ -57,10 +86,25 @@ fn a_deadlock_is_tried_again() {
     block_on(async {
         store.enqueue(&[plain(1), plain(2)]).await.unwrap();
         let other = client(&servers::postgres().unwrap().url()).await;
-        let lock = |n: u128| format!("SELECT FROM {}.job WHERE id = '{}' FOR UPDATE", world.schema, id(n));
+        let lock = |n: u128| {
+            format!(
+                "SELECT FROM {}.job WHERE id = '{}' FOR UPDATE",
+                world.schema,
+                id(n)
+            )
+        };
         // The other one waits longer than the store before it looks for a circle.
-        other.batch_execute(&format!("BEGIN; SET LOCAL deadlock_timeout = '20s'; {}", lock(2))).await.unwrap();
-        let ours = Control::Reschedule(Select::Ids(vec![id(1), id(2)]), Start::After(Duration::from_secs(60)));
+        other
+            .batch_execute(&format!(
+                "BEGIN; SET LOCAL deadlock_timeout = '20s'; {}",
+                lock(2)
+            ))
+            .await
+            .unwrap();
+        let ours = Control::Reschedule(
+            Select::Ids(vec![id(1), id(2)]),
+            Start::After(Duration::from_secs(60)),
+        );
         let ours = store.control(&ours);
         let theirs = async {
             tokio::time::sleep(ms(300)).await;

@@ -28,13 +28,25 @@ fn fatal<T: std::fmt::Debug>(done: Result<T, StoreError>, with: &str) {
 fn an_address_that_cannot_be() {
     let options = || World::new().options().timeout(ms(2000));
     let server = servers::postgres().unwrap();
-    fatal(open(&server.url_with_password("wrong"), options()), "does not let this user in");
+    fatal(
+        open(&server.url_with_password("wrong"), options()),
+        "does not let this user in",
+    );
     let nowhere = format!("postgres://postgres@127.0.0.1:{}/none", server.port());
-    fatal(open(&nowhere, options()), "database \"none\" does not exist");
+    fatal(
+        open(&nowhere, options()),
+        "database \"none\" does not exist",
+    );
     fatal(open("not an address", options()), "cannot be read");
     fatal(open("postgres:///x?host=/tmp", options()), "Unix socket");
-    fatal(open("postgres://a@h/x?sslmode=require", options()), "without TLS");
-    transient(open("postgres://postgres@127.0.0.1:1/postgres", options()), "cannot connect to 127.0.0.1:1");
+    fatal(
+        open("postgres://a@h/x?sslmode=require", options()),
+        "without TLS",
+    );
+    transient(
+        open("postgres://postgres@127.0.0.1:1/postgres", options()),
+        "cannot connect to 127.0.0.1:1",
+    );
 }
 
 #[test]
@@ -105,7 +117,11 @@ fn a_full_pool() {
     let world = World::new();
     let url = servers::postgres().unwrap().url();
     // Behind a pooler the server is told no limit: the calls themselves give up.
-    let store = open(&url, world.options().connections(1).timeout(ms(600)).pooled(true)).unwrap();
+    let store = open(
+        &url,
+        world.options().connections(1).timeout(ms(600)).pooled(true),
+    )
+    .unwrap();
     block_on(async {
         let jobs = [plain(1)];
         let first = store.enqueue(&jobs);
@@ -121,7 +137,9 @@ fn a_full_pool() {
         let all = futures_util::future::join3(first, second, third);
         let (first, second, third) = while_locked(&world, all).await;
         match first {
-            Err(StoreError::Ambiguous(text)) => assert!(text.contains("no answer within"), "{text}"),
+            Err(StoreError::Ambiguous(text)) => {
+                assert!(text.contains("no answer within"), "{text}")
+            }
             other => panic!("{other:?}"),
         }
         transient(second, "no answer within");
@@ -129,5 +147,8 @@ fn a_full_pool() {
         // The server was told to stop what nobody waited for.
         assert_eq!(store.claim(&request(1, 1, 9)).await.unwrap().jobs.len(), 0);
     });
-    assert!(record(&store, 1).is_none(), "it was cancelled before it could be done");
+    assert!(
+        record(&store, 1).is_none(),
+        "it was cancelled before it could be done"
+    );
 }

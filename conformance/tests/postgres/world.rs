@@ -142,7 +142,10 @@ impl World {
 
     /// A connection past the store, as a person with `psql` has it.
     pub(crate) fn sql(&self, text: &str) -> Vec<tokio_postgres::SimpleQueryMessage> {
-        sql(&servers::postgres().unwrap().url(), &text.replace("{s}", &self.schema))
+        sql(
+            &servers::postgres().unwrap().url(),
+            &text.replace("{s}", &self.schema),
+        )
     }
 }
 
@@ -153,8 +156,14 @@ pub(crate) fn open(url: &str, options: Options) -> Result<Postgres, StoreError> 
 /// A client of the test's own.
 pub(crate) async fn client(url: &str) -> tokio_postgres::Client {
     let config: tokio_postgres::Config = url.parse().unwrap();
-    let stream = net().connect("127.0.0.1", config.get_ports()[0]).await.unwrap();
-    let (client, connection) = config.connect_raw(stream, tokio_postgres::NoTls).await.unwrap();
+    let stream = net()
+        .connect("127.0.0.1", config.get_ports()[0])
+        .await
+        .unwrap();
+    let (client, connection) = config
+        .connect_raw(stream, tokio_postgres::NoTls)
+        .await
+        .unwrap();
     net().spawn(async move {
         let _ = connection.await;
     });

@@ -36,7 +36,8 @@ impl Call for Audit {
             for (stored, beside) in &rows {
                 report.checked += 1;
                 let job = &stored.job;
-                counts.entry(job.spec.queue.clone()).or_default()[row::state(job.state) as usize] += 1;
+                counts.entry(job.spec.queue.clone()).or_default()
+                    [row::state(job.state) as usize] += 1;
                 check(stored, beside, &mut report);
                 if job.state == State::Waiting {
                     waits.extend(job.waits.iter().map(|awaited| (*awaited, job.id())));
@@ -102,16 +103,24 @@ impl Tx<'_> {
             }
             let found = counts.remove(&queue).unwrap_or_default();
             if noted != found {
-                report.flaws.push(format!("queue {queue}: {noted:?} jobs by state are noted, there are {found:?}"));
+                report.flaws.push(format!(
+                    "queue {queue}: {noted:?} jobs by state are noted, there are {found:?}"
+                ));
             }
         }
         for (queue, found) in counts {
-            report.flaws.push(format!("queue {queue}: none is noted, there are {found:?}"));
+            report
+                .flaws
+                .push(format!("queue {queue}: none is noted, there are {found:?}"));
         }
         Ok(())
     }
 
-    async fn check_waiters(&self, waits: &[(Id, Id)], report: &mut AuditReport) -> Result<(), Failed> {
+    async fn check_waiters(
+        &self,
+        waits: &[(Id, Id)],
+        report: &mut AuditReport,
+    ) -> Result<(), Failed> {
         let awaited: Vec<Bits> = waits.iter().map(|(awaited, _)| row::id(*awaited)).collect();
         let ids: Vec<Bits> = waits.iter().map(|(_, id)| row::id(*id)).collect();
         let sql = "SELECT n.id::text FROM unnest($1, $2) AS n (awaited, id) LEFT JOIN {s}.waiter w \
@@ -119,7 +128,9 @@ impl Tx<'_> {
         let params: [Param<'_>; 2] = [(&awaited, Type::UUID_ARRAY), (&ids, Type::UUID_ARRAY)];
         for row in &self.query(sql, &params).await? {
             let id: String = row.try_get(0)?;
-            report.flaws.push(format!("job {id}: what it waits for does not know of it"));
+            report
+                .flaws
+                .push(format!("job {id}: what it waits for does not know of it"));
         }
         Ok(())
     }
@@ -138,7 +149,9 @@ fn check(stored: &Stored, beside: &Beside, report: &mut AuditReport) {
         check_row(stored, beside, &mut flaws);
     }
     for flaw in flaws {
-        report.flaws.push(format!("job {} ({}): {flaw}", job.id(), job.state.as_str()));
+        report
+            .flaws
+            .push(format!("job {} ({}): {flaw}", job.id(), job.state.as_str()));
     }
 }
 
@@ -147,15 +160,40 @@ fn check_record(job: &Record, flaws: &mut Vec<&'static str>) {
     let ended_badly = matches!(state, State::Dead | State::Cancelled);
     let held = job.owner.is_some() && job.settled.is_none() || job.abandoned;
     let all = [
-        ((state == State::Waiting) <= !job.waits.is_empty(), "it waits for nothing"),
-        (ended_badly == job.reason.is_some(), "only an end that was none of its doing has a reason"),
-        (state.ended() == job.ended_at.is_some(), "only an end has a time of end"),
-        (state != State::Running || held, "its lease is nobody's or settled"),
-        ((job.token > 0) == job.owner.is_some(), "its token disagrees with its owner"),
-        (state != State::Succeeded || job.payload.is_empty(), "its payload outlives its success"),
-        (job.errors.len() <= Record::MAX_ERRORS, "it keeps too many failures"),
+        (
+            (state == State::Waiting) <= !job.waits.is_empty(),
+            "it waits for nothing",
+        ),
+        (
+            ended_badly == job.reason.is_some(),
+            "only an end that was none of its doing has a reason",
+        ),
+        (
+            state.ended() == job.ended_at.is_some(),
+            "only an end has a time of end",
+        ),
+        (
+            state != State::Running || held,
+            "its lease is nobody's or settled",
+        ),
+        (
+            (job.token > 0) == job.owner.is_some(),
+            "its token disagrees with its owner",
+        ),
+        (
+            state != State::Succeeded || job.payload.is_empty(),
+            "its payload outlives its success",
+        ),
+        (
+            job.errors.len() <= Record::MAX_ERRORS,
+            "it keeps too many failures",
+        ),
     ];
-    flaws.extend(all.into_iter().filter(|(right, _)| !right).map(|(_, flaw)| flaw));
+    flaws.extend(
+        all.into_iter()
+            .filter(|(right, _)| !right)
+            .map(|(_, flaw)| flaw),
+    );
 }
 
 fn check_row(stored: &Stored, beside: &Beside, flaws: &mut Vec<&'static str>) {
@@ -170,14 +208,33 @@ fn check_row(stored: &Stored, beside: &Beside, flaws: &mut Vec<&'static str>) {
     let parked = !stored.parked || job.state == State::Pending && job.spec.group.is_some();
     let all = [
         (must.band == beside.band, "it is in another band's lane"),
-        (must.prune == beside.prune, "its retention is another than asked"),
-        (must.expires == beside.expires, "its expiry is another than asked"),
-        (must.keep == beside.keep, "its time to keep is another than asked"),
+        (
+            must.prune == beside.prune,
+            "its retention is another than asked",
+        ),
+        (
+            must.expires == beside.expires,
+            "its expiry is another than asked",
+        ),
+        (
+            must.keep == beside.keep,
+            "its time to keep is another than asked",
+        ),
         (parked, "it is parked without a group to wait for"),
-        (has(links::UNIQUE) == job.spec.unique.is_some(), "its unique key is not linked"),
-        (has(links::GROUP) == job.spec.group.is_some(), "its group is not linked"),
+        (
+            has(links::UNIQUE) == job.spec.unique.is_some(),
+            "its unique key is not linked",
+        ),
+        (
+            has(links::GROUP) == job.spec.group.is_some(),
+            "its group is not linked",
+        ),
     ];
-    flaws.extend(all.into_iter().filter(|(right, _)| !right).map(|(_, flaw)| flaw));
+    flaws.extend(
+        all.into_iter()
+            .filter(|(right, _)| !right)
+            .map(|(_, flaw)| flaw),
+    );
 }
 
 /// Rows beside the records that no record answers for.

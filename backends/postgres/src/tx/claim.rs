@@ -48,7 +48,11 @@ impl Call for Claim<'_> {
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Claimed, Failed> {
         let req = self.0;
-        let queues: BTreeSet<Name> = req.lanes.iter().map(|(lane, _)| lane.queue.clone()).collect();
+        let queues: BTreeSet<Name> = req
+            .lanes
+            .iter()
+            .map(|(lane, _)| lane.queue.clone())
+            .collect();
         let queues: Vec<Name> = queues.into_iter().collect();
         tx.lock_limits(Some(&queues)).await?;
         if tx.limited() {
@@ -64,7 +68,11 @@ impl Call for Claim<'_> {
         tx.flush().await?;
         let next_due = tx.next_due(req).await?;
         tx.flush_notes().await?;
-        Ok(Claimed { jobs, next_due, now: tx.now })
+        Ok(Claimed {
+            jobs,
+            next_due,
+            now: tx.now,
+        })
     }
 }
 
@@ -95,20 +103,33 @@ impl Tx<'_> {
         self.query(sql, &params).await?;
         let sql = "SELECT CASE WHEN at <= $2 THEN 0 ELSE seq END FROM {s}.claimer WHERE owner = $1 FOR UPDATE";
         let old = self.now.0.saturating_sub(REMEMBERED);
-        let rows = self.query(sql, &[(&owner, Type::UUID), (&old, Type::INT8)]).await?;
-        let newest = rows.first().map(|row| row.try_get::<_, i64>(0)).transpose()?;
+        let rows = self
+            .query(sql, &[(&owner, Type::UUID), (&old, Type::INT8)])
+            .await?;
+        let newest = rows
+            .first()
+            .map(|row| row.try_get::<_, i64>(0))
+            .transpose()?;
         let newest = newest.unwrap_or_default() as u64;
         let sql = "UPDATE {s}.claimer SET seq = $2, at = $3 WHERE owner = $1";
         let seq = req.seq.max(newest) as i64;
-        let params: [Param<'_>; 3] = [(&owner, Type::UUID), (&seq, Type::INT8), (&self.now.0, Type::INT8)];
+        let params: [Param<'_>; 3] = [
+            (&owner, Type::UUID),
+            (&seq, Type::INT8),
+            (&self.now.0, Type::INT8),
+        ];
         self.query(sql, &params).await?;
         Ok(newest)
     }
 
     /// What still runs of the owner's newest claim.
     async fn still(&mut self, req: &ClaimReq) -> Result<Vec<Record>, Failed> {
-        let sql = format!("SELECT {COLUMNS} FROM {{s}}.job WHERE state = 2 AND owner = $1 AND seq = $2");
-        let params: [Param<'_>; 2] = [(&Bits(req.owner.0), Type::UUID), (&(req.seq as i64), Type::INT8)];
+        let sql =
+            format!("SELECT {COLUMNS} FROM {{s}}.job WHERE state = 2 AND owner = $1 AND seq = $2");
+        let params: [Param<'_>; 2] = [
+            (&Bits(req.owner.0), Type::UUID),
+            (&(req.seq as i64), Type::INT8),
+        ];
         let rows = self.query(&sql, &params).await?;
         let mut jobs = Vec::with_capacity(rows.len());
         for row in &rows {
@@ -134,7 +155,9 @@ impl Tx<'_> {
             let mut next = Next::More;
             while next == Next::More && jobs.len() - before < most {
                 let most = most - (jobs.len() - before);
-                next = self.take_some(req, lane, most, &mut room, &mut jobs).await?;
+                next = self
+                    .take_some(req, lane, most, &mut room, &mut jobs)
+                    .await?;
             }
             room.jobs -= jobs.len() - before;
             if next == Next::Stop {
@@ -162,7 +185,7 @@ impl Tx<'_> {
             }
         }
         let limit = i64::try_from(wanted).unwrap_or(i64::MAX);
-        let heads = self.heads(lane, limit, Some(self.now)).await?;
+        let heads = self.heads(lane, limit).await?;
         let mut aside = false;
         for id in &heads {
             let Some(mut stored) = self.load(*id).await? else {
@@ -170,7 +193,9 @@ impl Tx<'_> {
             };
             let expired = stored.job.expires_at().is_some_and(|time| time <= self.now);
             let gate = match stored.job.spec.group.clone() {
-                Some(group) if self.limited() && !stored.damaged => self.gate(&lane.queue, Some(&group)).await?,
+                Some(group) if self.limited() && !stored.damaged => {
+                    self.gate(&lane.queue, Some(&group)).await?
+                }
                 _ => Gate::Open(None),
             };
             if stored.damaged || expired || !gate.is_open() {
@@ -211,26 +236,30 @@ impl Tx<'_> {
                 jobs.push(stored.job);
             }
         }
-        Ok(if heads.len() == wanted || aside { Next::More } else { Next::Lane })
+        if heads.len() == wanted || aside {
+            return Ok(Next::More);
+        }
+        self.dry.insert(lane.clone());
+        Ok(Next::Lane)
     }
 
-    /// Locks and reads the first jobs of a lane, those due `by` then; none if its queue is paused.
-    pub(super) async fn heads(&mut self, lane: &Lane, most: i64, by: Option<Wall>) -> Result<Vec<Id>, Failed> {
+    /// Locks and reads the first due jobs of a lane; none if its queue is paused.
+    async fn heads(&mut self, lane: &Lane, most: i64) -> Result<Vec<Id>, Failed> {
         self.flush().await?;
-        let sql = format!(
-            "SELECT {COLUMNS} FROM {{s}}.job WHERE state = 1 AND NOT parked AND queue = $1 AND band = $2 \
-             AND run_at <= $3 AND NOT EXISTS (SELECT FROM {{s}}.paused WHERE queue = $1) \
-             ORDER BY run_at, id LIMIT $4 FOR UPDATE SKIP LOCKED"
-        );
-        let by = by.map_or(i64::MAX, |by| by.0);
+        let band = i16::from(lane.band);
         let params: [Param<'_>; 4] = [
             (&&*lane.queue, Type::TEXT),
-            (&i16::from(lane.band), Type::INT2),
-            (&by, Type::INT8),
+            (&band, Type::INT2),
+            (&self.now.0, Type::INT8),
             (&most, Type::INT8),
         ];
-        let rows = self.query(&sql, &params).await?;
-        let ids = self.keep(&rows)?;
+        let rows = self
+            .query("SELECT unnest({s}.lane_1($1, $2, $3, $4))", &params)
+            .await?;
+        let ids = Self::ids(&rows)?;
+        // What was not there before may be by now.
+        self.rows.retain(|_, stored| stored.is_some());
+        self.load_all(ids.iter().copied()).await?;
         let keys = ids.iter().filter_map(|id| {
             let spec = &self.rows.get(id)?.as_ref()?.job.spec;
             Some((spec.queue.clone(), spec.unique.as_ref()?.key.clone()))
@@ -238,6 +267,32 @@ impl Tx<'_> {
         let keys: Vec<(Name, Name)> = keys.collect();
         self.load_holds(keys).await?;
         Ok(ids)
+    }
+
+    /// When what is left of a lane falls due at the earliest: what came since it was dry is behind this claim.
+    fn floor(&self, lane: &Lane) -> i64 {
+        match self.dry.contains(lane) {
+            true => self.now.0.saturating_add(1),
+            false => i64::MIN,
+        }
+    }
+
+    /// Locks and reads the first jobs that are left of a lane, due or not.
+    pub(super) async fn later_heads(&mut self, lane: &Lane, most: i64) -> Result<Vec<Id>, Failed> {
+        self.flush().await?;
+        let sql = format!(
+            "SELECT {COLUMNS} FROM {{s}}.job WHERE state = 1 AND NOT parked AND queue = $1 AND band = $2 \
+             AND run_at >= $3 ORDER BY run_at, id LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED"
+        );
+        let band = i16::from(lane.band);
+        let params: [Param<'_>; 4] = [
+            (&&*lane.queue, Type::TEXT),
+            (&band, Type::INT2),
+            (&self.floor(lane), Type::INT8),
+            (&most, Type::INT8),
+        ];
+        let rows = self.query(&sql, &params).await?;
+        self.keep(&rows)
     }
 
     async fn bury_corrupt(&mut self, stored: &mut Stored) -> Result<(), Failed> {
@@ -256,7 +311,11 @@ impl Tx<'_> {
         let lanes: BTreeSet<&Lane> = req.lanes.iter().map(|(lane, _)| lane).collect();
         for lane in lanes {
             let sql = "SELECT 1 FROM {s}.paused WHERE queue = $1";
-            let due = if !self.query(sql, &[(&&*lane.queue, Type::TEXT)]).await?.is_empty() {
+            let due = if !self
+                .query(sql, &[(&&*lane.queue, Type::TEXT)])
+                .await?
+                .is_empty()
+            {
                 None
             } else if self.limited() {
                 self.next_due_limited(lane).await?
@@ -273,9 +332,14 @@ impl Tx<'_> {
 
     async fn head_due(&self, lane: &Lane) -> Result<Option<Wall>, Failed> {
         let sql = "SELECT run_at FROM {s}.job WHERE state = 1 AND NOT parked AND queue = $1 AND band = $2 \
-                   ORDER BY run_at, id LIMIT 1";
+                   AND run_at >= $3 ORDER BY run_at, id LIMIT 1";
         let band = i16::from(lane.band);
-        let rows = self.query(sql, &[(&&*lane.queue, Type::TEXT), (&band, Type::INT2)]).await?;
+        let params: [Param<'_>; 3] = [
+            (&&*lane.queue, Type::TEXT),
+            (&band, Type::INT2),
+            (&self.floor(lane), Type::INT8),
+        ];
+        let rows = self.query(sql, &params).await?;
         let due: Option<i64> = rows.first().map(|row| row.try_get(0)).transpose()?;
         Ok(due.map(Wall))
     }

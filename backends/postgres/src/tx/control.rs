@@ -17,14 +17,20 @@ impl Call for Ask<'_> {
     type Out = ControlOut;
 
     fn exclusive(&self) -> bool {
-        matches!(self.0, Control::Pause(_) | Control::Resume(_) | Control::Limit(..))
+        matches!(
+            self.0,
+            Control::Pause(_) | Control::Resume(_) | Control::Limit(..)
+        )
     }
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<ControlOut, Failed> {
         let none = ControlOut::default();
         match self.0 {
             Control::Cancel(select) => tx.each(select, &What::Event(Event::Cancel)).await,
-            Control::Reschedule(select, start) => tx.each(select, &What::Event(Event::Reschedule(*start))).await,
+            Control::Reschedule(select, start) => {
+                tx.each(select, &What::Event(Event::Reschedule(*start)))
+                    .await
+            }
             Control::Revive(select, start) => tx.each(select, &What::Revive(*start)).await,
             Control::Delete(select) => tx.each(select, &What::Delete).await,
             Control::Pause(queue) => {
@@ -33,7 +39,11 @@ impl Call for Ask<'_> {
                 Ok(none)
             }
             Control::Resume(queue) => {
-                tx.query("DELETE FROM {s}.paused WHERE queue = $1", &[(&&**queue, Type::TEXT)]).await?;
+                tx.query(
+                    "DELETE FROM {s}.paused WHERE queue = $1",
+                    &[(&&**queue, Type::TEXT)],
+                )
+                .await?;
                 tx.hints.queue(queue);
                 Ok(none)
             }
@@ -57,7 +67,11 @@ impl Tx<'_> {
         self.lock_limits(None).await?;
         let (ids, next) = match select {
             Select::Ids(ids) => (ids.clone(), None),
-            Select::Filter { filter, after, limit } => {
+            Select::Filter {
+                filter,
+                after,
+                limit,
+            } => {
                 let (sql, values) = pages::matching("id", filter);
                 match pages::after(after) {
                     Some(after) => {
@@ -70,7 +84,10 @@ impl Tx<'_> {
             }
         };
         self.load_for(&ids, matches!(what, What::Revive(_))).await?;
-        let mut out = ControlOut { next, ..ControlOut::default() };
+        let mut out = ControlOut {
+            next,
+            ..ControlOut::default()
+        };
         for id in ids {
             let done = match self.load(id).await? {
                 Some(mut stored) => match what {
@@ -104,14 +121,22 @@ impl Tx<'_> {
         self.load_holders(&keys, ids).await
     }
 
-    async fn event(&mut self, stored: &mut Stored, event: &Event<'_>) -> Result<Result<(), Left>, Failed> {
+    async fn event(
+        &mut self,
+        stored: &mut Stored,
+        event: &Event<'_>,
+    ) -> Result<Result<(), Left>, Failed> {
         Ok(match self.apply(stored, event).await? {
             Ok(_) => Ok(()),
             Err(_) => Err(Left::State(stored.job.state)),
         })
     }
 
-    async fn revive(&mut self, stored: &mut Stored, start: Start) -> Result<Result<(), Left>, Failed> {
+    async fn revive(
+        &mut self,
+        stored: &mut Stored,
+        start: Start,
+    ) -> Result<Result<(), Left>, Failed> {
         let unique = stored.job.spec.unique.clone();
         if let Some(unique) = &unique
             && matches!(stored.job.state, State::Dead | State::Cancelled)
@@ -133,7 +158,8 @@ impl Tx<'_> {
             return Err(Left::State(job.state));
         }
         let known = job.known_until().filter(|until| *until > self.now);
-        self.gone.insert(job.id(), known.map(|until| (job.digest, until)));
+        self.gone
+            .insert(job.id(), known.map(|until| (job.digest, until)));
         self.rows.insert(job.id(), None);
         self.count(&job.spec.queue, job.state, -1);
         Ok(())

@@ -22,13 +22,18 @@ impl Call for Move<'_> {
         let cas = self.0;
         // One at a time, also while there is no cell to lock.
         let lock = tx.terms.schema.lock(&["cron", &cas.key]);
-        tx.query("SELECT pg_advisory_xact_lock($1)", &[(&lock, Type::INT8)]).await?;
+        tx.query("SELECT pg_advisory_xact_lock($1)", &[(&lock, Type::INT8)])
+            .await?;
         let cell = tx.cell(&cas.key).await?;
         let slot = cell.as_ref().map(|cell| cell.slot);
         let older = cell.as_ref().is_some_and(|cell| cell.rev > cas.next.rev);
         let now = tx.now;
         if slot != cas.prev || older {
-            return Ok(CronOut { won: false, cell, now });
+            return Ok(CronOut {
+                won: false,
+                cell,
+                now,
+            });
         }
         let next = &cas.next;
         let sql = "INSERT INTO {s}.cron (key, slot, rev, spec, last_job) VALUES ($1, $2, $3, $4, $5) \
@@ -44,7 +49,11 @@ impl Call for Move<'_> {
         tx.query(sql, &params).await?;
         tx.prepare(&cas.jobs, &[]).await?;
         tx.enqueue(&cas.jobs).await?;
-        Ok(CronOut { won: true, cell: Some(next.clone()), now })
+        Ok(CronOut {
+            won: true,
+            cell: Some(next.clone()),
+            now,
+        })
     }
 }
 
@@ -68,8 +77,10 @@ fn cell(row: &Row) -> Result<Cell, tokio_postgres::Error> {
     Ok(Cell {
         slot: Wall(row.try_get(0)?),
         rev: u32::try_from(row.try_get::<_, i64>(1)?).unwrap_or(u32::MAX),
-        spec: row.try_get::<_, String>(2)?.into(),
-        last_job: row.try_get::<_, Option<Bits>>(3)?.map(|bits| Id::from_u128(bits.0)),
+        spec: row.try_get(2)?,
+        last_job: row
+            .try_get::<_, Option<Bits>>(3)?
+            .map(|bits| Id::from_u128(bits.0)),
     })
 }
 

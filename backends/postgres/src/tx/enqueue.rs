@@ -30,7 +30,12 @@ impl Tx<'_> {
         let wanted: Vec<Bits> = ids.iter().map(|id| row::id(*id)).collect();
         let sql = "SELECT id, digest FROM {s}.job WHERE id = ANY ($1) \
                    UNION ALL SELECT id, digest FROM {s}.deleted WHERE id = ANY ($1) AND until > $2";
-        let rows = self.query(sql, &[(&wanted, Type::UUID_ARRAY), (&self.now.0, Type::INT8)]).await?;
+        let rows = self
+            .query(
+                sql,
+                &[(&wanted, Type::UUID_ARRAY), (&self.now.0, Type::INT8)],
+            )
+            .await?;
         for row in &rows {
             let id = Id::from_u128(row.try_get::<_, Bits>(0)?.0);
             self.digests.insert(id, row.try_get::<_, i64>(1)? as u64);
@@ -41,19 +46,13 @@ impl Tx<'_> {
     /// Locks and reads, in this order, what an [`enqueue`](Self::enqueue) of `jobs` looks at, and the rows of `ids`.
     pub(super) async fn prepare(&mut self, jobs: &[NewJob], ids: &[Id]) -> Result<(), Failed> {
         let specs = || jobs.iter().map(|job| &*job.spec);
-        let keys = |supersede: bool| {
-            specs().filter_map(move |spec| {
-                let unique = spec.unique.as_ref()?;
-                let wanted = !supersede || unique.conflict != Conflict::Keep;
-                wanted.then(|| (spec.queue.clone(), unique.key.clone()))
-            })
-        };
-        // Those whose holder may have to go; of the others it is enough to know that there is one.
-        let taken: BTreeSet<(Name, Name)> = keys(true).collect();
-        if !taken.is_empty() {
+        let uniques = || specs().filter_map(|spec| Some((spec, spec.unique.as_ref()?)));
+        if uniques().any(|(_, unique)| unique.conflict != Conflict::Keep) {
+            // The end of a holder may let another of its group start.
             self.lock_limits(None).await?;
         }
-        let keys: BTreeSet<(Name, Name)> = keys(false).collect();
+        let keys = uniques().map(|(spec, unique)| (spec.queue.clone(), unique.key.clone()));
+        let keys: BTreeSet<(Name, Name)> = keys.collect();
         self.lock_keys(&keys).await?;
         let new: Vec<Id> = specs().map(|spec| spec.id).collect();
         if !new.is_empty() {
@@ -61,8 +60,8 @@ impl Tx<'_> {
         }
         let waits = specs().flat_map(|spec| spec.waits.iter().copied());
         let all: Vec<Id> = waits.chain(ids.iter().copied()).collect();
-        self.load_holders(&taken, &all).await?;
-        self.load_holds(keys).await
+        // Also those that will stay: who says that a key is held must be before the claim that frees it.
+        self.load_holders(&keys, &all).await
     }
 
     pub(super) async fn enqueue(&mut self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Failed> {
@@ -75,7 +74,11 @@ impl Tx<'_> {
 
     async fn insert(&mut self, new: &NewJob) -> Result<Enqueued, Failed> {
         let spec = &*new.spec;
-        let fresh = self.rows.get(&spec.id).and_then(Option::as_ref).map(|stored| stored.job.digest);
+        let fresh = self
+            .rows
+            .get(&spec.id)
+            .and_then(Option::as_ref)
+            .map(|stored| stored.job.digest);
         if let Some(known) = fresh.or_else(|| self.digests.get(&spec.id).copied()) {
             return Ok(if known == new.digest() {
                 Enqueued::Duplicate

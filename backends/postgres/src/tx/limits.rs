@@ -80,7 +80,11 @@ impl Known {
 /// The limits a job counts against.
 fn places(job: &Record) -> impl Iterator<Item = Place> {
     let queue = &job.spec.queue;
-    let group = job.spec.group.as_ref().map(|group| (queue.clone(), Some(group.clone())));
+    let group = job
+        .spec
+        .group
+        .as_ref()
+        .map(|group| (queue.clone(), Some(group.clone())));
     std::iter::once((queue.clone(), None)).chain(group)
 }
 
@@ -101,7 +105,12 @@ impl Tx<'_> {
         if !self.limited {
             return Ok(());
         }
-        let names = queues.map(|queues| queues.iter().map(|queue| queue.to_string()).collect::<Vec<_>>());
+        let names = queues.map(|queues| {
+            queues
+                .iter()
+                .map(|queue| queue.to_string())
+                .collect::<Vec<_>>()
+        });
         let sql = "SELECT FROM {s}.lim WHERE $1::text[] IS NULL OR queue = ANY ($1) \
                    ORDER BY queue, scope, grp FOR UPDATE";
         self.query(sql, &[(&names, Type::TEXT_ARRAY)]).await?;
@@ -116,14 +125,26 @@ impl Tx<'_> {
             Scope::Group(queue, group) => (queue, 2, Some(group)),
         };
         let group = grp(group);
-        let key: [Param<'_>; 3] = [(&&**queue, Type::TEXT), (&code, Type::INT2), (&group, Type::TEXT)];
-        self.query("DELETE FROM {s}.lim WHERE queue = $1 AND scope = $2 AND grp = $3", &key).await?;
+        let key: [Param<'_>; 3] = [
+            (&&**queue, Type::TEXT),
+            (&code, Type::INT2),
+            (&group, Type::TEXT),
+        ];
+        self.query(
+            "DELETE FROM {s}.lim WHERE queue = $1 AND scope = $2 AND grp = $3",
+            &key,
+        )
+        .await?;
         if *limit != Limit::default() {
             let sql = "INSERT INTO {s}.lim (queue, scope, grp, running, rate, every) VALUES ($1, $2, $3, $4, $5, $6)";
             let running = limit.running.map(i64::from);
             let rate = limit.rate.map(|(n, _)| i64::from(n));
             let every = limit.rate.map(|(_, every)| row::millis(every));
-            let values: [Param<'_>; 3] = [(&running, Type::INT8), (&rate, Type::INT8), (&every, Type::INT8)];
+            let values: [Param<'_>; 3] = [
+                (&running, Type::INT8),
+                (&rate, Type::INT8),
+                (&every, Type::INT8),
+            ];
             let all: Vec<Param<'_>> = key.into_iter().chain(values).collect();
             self.query(sql, &all).await?;
         }
@@ -147,7 +168,8 @@ impl Tx<'_> {
     async fn forget_taken(&mut self, queue: &Name, group: Option<&Name>) -> Result<(), Failed> {
         if self.counted(queue, group).await?.rate.is_none() {
             let sql = "DELETE FROM {s}.taken WHERE queue = $1 AND grp = $2";
-            self.query(sql, &[(&&**queue, Type::TEXT), (&grp(group), Type::TEXT)]).await?;
+            self.query(sql, &[(&&**queue, Type::TEXT), (&grp(group), Type::TEXT)])
+                .await?;
         }
         Ok(())
     }
@@ -157,14 +179,25 @@ impl Tx<'_> {
         let names: Vec<String> = queues.iter().map(|queue| queue.to_string()).collect();
         let sql = "SELECT queue, grp FROM {s}.blocked WHERE queue = ANY ($1) AND until IS NOT NULL \
                    AND (until <= $2 OR at > $2)";
-        for row in &self.query(sql, &[(&names, Type::TEXT_ARRAY), (&self.now.0, Type::INT8)]).await? {
-            self.roomy.insert((row::name(row.try_get(0)?), row::name(row.try_get(1)?)));
+        for row in &self
+            .query(
+                sql,
+                &[(&names, Type::TEXT_ARRAY), (&self.now.0, Type::INT8)],
+            )
+            .await?
+        {
+            self.roomy
+                .insert((row::name(row.try_get(0)?), row::name(row.try_get(1)?)));
         }
         self.unpark().await
     }
 
     /// Whether one more of the queue, or of the group as far as the queue lets it, may start.
-    pub(super) async fn gate(&mut self, queue: &Name, group: Option<&Name>) -> Result<Gate, Failed> {
+    pub(super) async fn gate(
+        &mut self,
+        queue: &Name,
+        group: Option<&Name>,
+    ) -> Result<Gate, Failed> {
         let count = self.counted(queue, group).await?;
         let mut room = None;
         if let Some(most) = count.most {
@@ -179,7 +212,9 @@ impl Tx<'_> {
             }
             if count.taken >= n {
                 self.flush_notes().await?;
-                let at = self.room_at(queue, group, window, count.taken + 1 - n).await?;
+                let at = self
+                    .room_at(queue, group, window, count.taken + 1 - n)
+                    .await?;
                 return Ok(Gate::Until(at));
             }
             room = Some(room.map_or(n - count.taken, |room: u64| room.min(n - count.taken)));
@@ -201,8 +236,11 @@ impl Tx<'_> {
               (SELECT sum(n)::int8 FROM {s}.taken WHERE queue = $1 AND grp = $2 AND at > $3 - l.every) \
               FROM {s}.lim l WHERE queue = $1 AND CASE WHEN $2 = '' THEN scope = 0 \
                    ELSE scope = 2 AND grp = $2 OR scope = 1 END ORDER BY scope DESC LIMIT 1";
-        let params: [Param<'_>; 3] =
-            [(&&**queue, Type::TEXT), (&grp(group), Type::TEXT), (&self.now.0, Type::INT8)];
+        let params: [Param<'_>; 3] = [
+            (&&**queue, Type::TEXT),
+            (&grp(group), Type::TEXT),
+            (&self.now.0, Type::INT8),
+        ];
         let rows = self.query(sql, &params).await?;
         let mut count = Count::default();
         if let Some(row) = rows.first() {
@@ -210,14 +248,23 @@ impl Tx<'_> {
             let rate = row.try_get::<_, Option<i64>>(1)?.map(i64::unsigned_abs);
             count.rate = rate.zip(row.try_get::<_, Option<i64>>(2)?);
             count.running = row.try_get::<_, i64>(3)?.unsigned_abs();
-            count.taken = row.try_get::<_, Option<i64>>(4)?.unwrap_or_default().unsigned_abs();
+            count.taken = row
+                .try_get::<_, Option<i64>>(4)?
+                .unwrap_or_default()
+                .unsigned_abs();
         }
         self.known.0.insert(place, count);
         Ok(count)
     }
 
     /// When the `over` oldest claims in the window have left it.
-    async fn room_at(&self, queue: &Name, group: Option<&Name>, window: i64, over: u64) -> Result<Wall, Failed> {
+    async fn room_at(
+        &self,
+        queue: &Name,
+        group: Option<&Name>,
+        window: i64,
+        over: u64,
+    ) -> Result<Wall, Failed> {
         let sql = "SELECT at FROM (SELECT at, sum(n) OVER (ORDER BY at) AS upto FROM {s}.taken \
                    WHERE queue = $1 AND grp = $2 AND at > $3) AS t WHERE upto >= $4 ORDER BY at LIMIT 1";
         let since = self.now.0.saturating_sub(window);
@@ -230,7 +277,9 @@ impl Tx<'_> {
         ];
         let rows = self.query(sql, &params).await?;
         let at: Option<i64> = rows.first().map(|row| row.try_get(0)).transpose()?;
-        Ok(at.map_or(self.now, |at| Wall(at.min(self.now.0).saturating_add(window))))
+        Ok(at.map_or(self.now, |at| {
+            Wall(at.min(self.now.0).saturating_add(window))
+        }))
     }
 
     /// Counts a claim against the rates it falls under.
@@ -329,7 +378,12 @@ impl Tx<'_> {
         let queues: Vec<&str> = roomy.iter().map(|(queue, _)| &**queue).collect();
         let groups: Vec<&str> = roomy.iter().map(|(_, group)| &**group).collect();
         let sql = "SELECT b.queue, b.grp FROM {s}.blocked b JOIN unnest($1, $2) AS n (queue, grp) USING (queue, grp)";
-        let rows = self.query(sql, &[(&queues, Type::TEXT_ARRAY), (&groups, Type::TEXT_ARRAY)]).await?;
+        let rows = self
+            .query(
+                sql,
+                &[(&queues, Type::TEXT_ARRAY), (&groups, Type::TEXT_ARRAY)],
+            )
+            .await?;
         for row in &rows {
             let (queue, group) = (row::name(row.try_get(0)?), row::name(row.try_get(1)?));
             let gate = self.gate(&queue, Some(&group)).await?;
@@ -341,14 +395,20 @@ impl Tx<'_> {
                 self.block(&queue, &group, gate).await?;
             } else {
                 let sql = "DELETE FROM {s}.blocked WHERE queue = $1 AND grp = $2";
-                self.query(sql, &[(&&*queue, Type::TEXT), (&&*group, Type::TEXT)]).await?;
+                self.query(sql, &[(&&*queue, Type::TEXT), (&&*group, Type::TEXT)])
+                    .await?;
             }
         }
         Ok(())
     }
 
     /// Puts up to `room` of each band back into their lanes.
-    async fn bring_back(&mut self, queue: &Name, group: &Name, room: Option<u64>) -> Result<(), Failed> {
+    async fn bring_back(
+        &mut self,
+        queue: &Name,
+        group: &Name,
+        room: Option<u64>,
+    ) -> Result<(), Failed> {
         let room = room.map(|room| i64::try_from(room).unwrap_or(i64::MAX));
         let mut after = -1;
         while let Some((band, _)) = self.next_parked(queue, group, after).await? {
@@ -367,16 +427,26 @@ impl Tx<'_> {
                     stored.parked = false;
                 }
             }
+            self.dry.retain(|lane| lane.queue != *queue);
             after = band;
         }
         Ok(())
     }
 
     /// The first band after `after` in which the group has parked jobs, and when the first of them is due.
-    async fn next_parked(&self, queue: &Name, group: &Name, after: i16) -> Result<Option<(i16, Wall)>, Failed> {
+    async fn next_parked(
+        &self,
+        queue: &Name,
+        group: &Name,
+        after: i16,
+    ) -> Result<Option<(i16, Wall)>, Failed> {
         let sql = "SELECT band, run_at FROM {s}.job WHERE state = 1 AND parked AND queue = $1 AND grp = $2 \
                    AND band > $3 ORDER BY band, run_at LIMIT 1";
-        let params: [Param<'_>; 3] = [(&&**queue, Type::TEXT), (&&**group, Type::TEXT), (&after, Type::INT2)];
+        let params: [Param<'_>; 3] = [
+            (&&**queue, Type::TEXT),
+            (&&**group, Type::TEXT),
+            (&after, Type::INT2),
+        ];
         let rows = self.query(sql, &params).await?;
         let Some(row) = rows.first() else {
             return Ok(None);
@@ -416,7 +486,7 @@ impl Tx<'_> {
     async fn head_due_limited(&mut self, lane: &Lane) -> Result<Option<Wall>, Failed> {
         let mut aside = 0;
         while aside < ASIDE {
-            let heads = self.heads(lane, HEADS, None).await?;
+            let heads = self.later_heads(lane, HEADS).await?;
             for id in &heads {
                 let Some(stored) = self.load(*id).await? else {
                     continue;
@@ -443,7 +513,8 @@ impl Tx<'_> {
     pub(super) async fn tidy_rates(&self, limit: i64) -> Result<(), Failed> {
         let sql = "DELETE FROM {s}.taken WHERE (queue, grp, at) IN (SELECT queue, grp, at FROM {s}.taken \
                    WHERE at <= $1 - (SELECT max(every) FROM {s}.lim) LIMIT $2 FOR UPDATE SKIP LOCKED)";
-        self.query(sql, &[(&self.now.0, Type::INT8), (&limit, Type::INT8)]).await?;
+        self.query(sql, &[(&self.now.0, Type::INT8), (&limit, Type::INT8)])
+            .await?;
         Ok(())
     }
 }

@@ -19,7 +19,11 @@ pub(crate) fn after(cursor: &Cursor) -> Option<Option<Bits>> {
 }
 
 /// Cuts items, of which there may be one more than `limit`, to a page.
-pub(crate) fn cut<T>(mut items: Vec<T>, limit: u32, id: impl Fn(&T) -> Id) -> (Vec<T>, Option<Cursor>) {
+pub(crate) fn cut<T>(
+    mut items: Vec<T>,
+    limit: u32,
+    id: impl Fn(&T) -> Id,
+) -> (Vec<T>, Option<Cursor>) {
     let limit = limit.max(1) as usize;
     let more = items.len() > limit;
     items.truncate(limit);
@@ -38,7 +42,11 @@ pub(crate) struct Values {
 pub(crate) fn matching(what: &str, filter: &Filter) -> (String, Values) {
     let mut sql = format!("SELECT {what} FROM {{s}}.job WHERE ($1::uuid IS NULL OR id > $1)");
     let mut texts = Vec::new();
-    for (column, value) in [("queue", &filter.queue), ("kind", &filter.kind), ("grp", &filter.group)] {
+    for (column, value) in [
+        ("queue", &filter.queue),
+        ("kind", &filter.kind),
+        ("grp", &filter.group),
+    ] {
         if let Some(value) = value {
             texts.push(value.to_string());
             sql += &format!(" AND {column} = ${}", texts.len() + 2);
@@ -60,14 +68,28 @@ pub(crate) struct Params<'a> {
 }
 
 pub(crate) fn params<'a>(values: &'a Values, after: &'a Option<Bits>, limit: u32) -> Params<'a> {
-    Params { after, most: i64::from(limit.max(1)) + 1, values }
+    Params {
+        after,
+        most: i64::from(limit.max(1)) + 1,
+        values,
+    }
 }
 
 impl Params<'_> {
     pub(crate) fn each(&self) -> Vec<Param<'_>> {
         let mut all: Vec<Param<'_>> = vec![(self.after, Type::UUID), (&self.most, Type::INT8)];
-        all.extend(self.values.texts.iter().map(|text| -> Param<'_> { (text, Type::TEXT) }));
-        all.extend(self.values.state.iter().map(|state| -> Param<'_> { (state, Type::INT2) }));
+        all.extend(
+            self.values
+                .texts
+                .iter()
+                .map(|text| -> Param<'_> { (text, Type::TEXT) }),
+        );
+        all.extend(
+            self.values
+                .state
+                .iter()
+                .map(|state| -> Param<'_> { (state, Type::INT2) }),
+        );
         all
     }
 }

@@ -42,7 +42,10 @@ impl Tx<'_> {
             "SELECT {COLUMNS} FROM {{s}}.job WHERE state < 2 AND expires_at IS NOT NULL AND expires_at <= $1 \
              ORDER BY expires_at, id LIMIT $2 FOR UPDATE SKIP LOCKED"
         );
-        let params = [(&self.now.0 as _, Type::INT8), (&i64::from(limit) as _, Type::INT8)];
+        let params = [
+            (&self.now.0 as _, Type::INT8),
+            (&i64::from(limit) as _, Type::INT8),
+        ];
         let rows = self.query(&sql, &params).await?;
         let mut ended = 0;
         for id in self.keep(&rows)? {
@@ -59,7 +62,10 @@ impl Tx<'_> {
         self.flush().await?;
         let sql = "DELETE FROM {s}.job WHERE id IN (SELECT id FROM {s}.job WHERE state >= 3 AND prune_at <= $1 \
                    ORDER BY prune_at, id LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING id, queue, state";
-        let params = [(&self.now.0 as _, Type::INT8), (&i64::from(limit) as _, Type::INT8)];
+        let params = [
+            (&self.now.0 as _, Type::INT8),
+            (&i64::from(limit) as _, Type::INT8),
+        ];
         let rows = self.query(sql, &params).await?;
         for row in &rows {
             let state = usize::try_from(row.try_get::<_, i16>(2)?).ok();
@@ -79,13 +85,16 @@ impl Tx<'_> {
         let old = self.now.0.saturating_sub(REMEMBERED);
         let sql = "DELETE FROM {s}.claimer WHERE owner IN \
                    (SELECT owner FROM {s}.claimer WHERE at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)";
-        self.query(sql, &[(&old, Type::INT8), (&limit, Type::INT8)]).await?;
+        self.query(sql, &[(&old, Type::INT8), (&limit, Type::INT8)])
+            .await?;
         let sql = "DELETE FROM {s}.hold WHERE (queue, key) IN (SELECT queue, key FROM {s}.hold \
                    WHERE until IS NOT NULL AND until <= $1 ORDER BY until LIMIT $2 FOR UPDATE SKIP LOCKED)";
-        self.query(sql, &[(&self.now.0, Type::INT8), (&limit, Type::INT8)]).await?;
+        self.query(sql, &[(&self.now.0, Type::INT8), (&limit, Type::INT8)])
+            .await?;
         let sql = "DELETE FROM {s}.deleted WHERE id IN (SELECT id FROM {s}.deleted WHERE until <= $1 \
                    ORDER BY until LIMIT $2 FOR UPDATE SKIP LOCKED)";
-        self.query(sql, &[(&self.now.0, Type::INT8), (&limit, Type::INT8)]).await?;
+        self.query(sql, &[(&self.now.0, Type::INT8), (&limit, Type::INT8)])
+            .await?;
         self.tidy_rates(limit).await?;
         self.flush_tally().await?;
         // Whoever else adds up is not waited for.

@@ -20,7 +20,11 @@ impl Call for Settles<'_> {
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Vec<Settled>, Failed> {
         let ids: Vec<Id> = self.0.iter().map(|one| one.id).collect();
         tx.lock_limits_of(&ids).await?;
-        let then: Vec<NewJob> = self.0.iter().flat_map(|one| one.then.iter().cloned()).collect();
+        let then: Vec<NewJob> = self
+            .0
+            .iter()
+            .flat_map(|one| one.then.iter().cloned())
+            .collect();
         tx.prepare(&then, &ids).await?;
         let mut out = Vec::with_capacity(self.0.len());
         for one in self.0 {
@@ -54,7 +58,12 @@ impl Tx<'_> {
         }
         let ids: Vec<Bits> = ids.iter().map(|id| row::id(*id)).collect();
         let sql = "SELECT DISTINCT queue, links & $2 <> 0 FROM {s}.job WHERE id = ANY ($1)";
-        let rows = self.query(sql, &[(&ids, Type::UUID_ARRAY), (&links::WAITERS, Type::INT2)]).await?;
+        let rows = self
+            .query(
+                sql,
+                &[(&ids, Type::UUID_ARRAY), (&links::WAITERS, Type::INT2)],
+            )
+            .await?;
         let mut queues = BTreeSet::new();
         for row in &rows {
             if row.try_get(1)? {

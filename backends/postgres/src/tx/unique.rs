@@ -29,7 +29,9 @@ impl Tx<'_> {
         if keys.is_empty() {
             return Ok(());
         }
-        let locks = keys.iter().map(|(queue, key)| self.terms.schema.lock(&["key", queue, key]));
+        let locks = keys
+            .iter()
+            .map(|(queue, key)| self.terms.schema.lock(&["key", queue, key]));
         let locks: BTreeSet<i64> = locks.collect();
         let locks: Vec<i64> = locks.into_iter().collect();
         let sql = "SELECT pg_advisory_xact_lock(n) FROM unnest($1) AS n";
@@ -39,8 +41,14 @@ impl Tx<'_> {
 
     /// Reads who holds these keys. Whoever gives one up meanwhile has its own row locked: of the holders, that is
     /// to be read afterwards, and then this once more.
-    pub(super) async fn load_holds(&mut self, keys: impl IntoIterator<Item = Key>) -> Result<(), Failed> {
-        let new: BTreeSet<Key> = keys.into_iter().filter(|key| !self.holds.contains_key(key)).collect();
+    pub(super) async fn load_holds(
+        &mut self,
+        keys: impl IntoIterator<Item = Key>,
+    ) -> Result<(), Failed> {
+        let new: BTreeSet<Key> = keys
+            .into_iter()
+            .filter(|key| !self.holds.contains_key(key))
+            .collect();
         if new.is_empty() {
             return Ok(());
         }
@@ -48,7 +56,12 @@ impl Tx<'_> {
         let names: Vec<&str> = new.iter().map(|(_, key)| &**key).collect();
         let sql = "SELECT h.queue, h.key, h.id, h.hold, h.until FROM unnest($1, $2) AS n (queue, key) \
                    JOIN {s}.hold h ON h.queue = n.queue AND h.key = n.key";
-        let rows = self.query(sql, &[(&queues, Type::TEXT_ARRAY), (&names, Type::TEXT_ARRAY)]).await?;
+        let rows = self
+            .query(
+                sql,
+                &[(&queues, Type::TEXT_ARRAY), (&names, Type::TEXT_ARRAY)],
+            )
+            .await?;
         let mut found = Vec::with_capacity(rows.len());
         for row in &rows {
             let held = Held {
@@ -56,7 +69,10 @@ impl Tx<'_> {
                 hold: row.try_get(3)?,
                 until: row.try_get::<_, Option<i64>>(4)?.map(Wall),
             };
-            found.push(((row::name(row.try_get(0)?), row::name(row.try_get(1)?)), Some(held)));
+            found.push((
+                (row::name(row.try_get(0)?), row::name(row.try_get(1)?)),
+                Some(held),
+            ));
         }
         self.holds.extend(new.into_iter().map(|key| (key, None)));
         self.holds.extend(found);
@@ -64,7 +80,11 @@ impl Tx<'_> {
     }
 
     /// Locks the jobs that hold these keys, which nobody else can take meanwhile, and reads who has kept his.
-    pub(super) async fn load_holders(&mut self, keys: &BTreeSet<Key>, ids: &[Id]) -> Result<(), Failed> {
+    pub(super) async fn load_holders(
+        &mut self,
+        keys: &BTreeSet<Key>,
+        ids: &[Id],
+    ) -> Result<(), Failed> {
         if keys.is_empty() {
             return self.load_all(ids.iter().copied()).await;
         }
@@ -94,7 +114,8 @@ impl Tx<'_> {
         };
         let id = job.id();
         let key = (job.spec.queue.clone(), unique.key.clone());
-        self.holds.insert(key.clone(), Some(Held { id, hold, until }));
+        self.holds
+            .insert(key.clone(), Some(Held { id, hold, until }));
         self.moved.insert(key);
     }
 
@@ -108,7 +129,11 @@ impl Tx<'_> {
         let Some(unique) = &job.spec.unique else {
             // Unreadable: by its id, then.
             let sql = "DELETE FROM {s}.hold WHERE id = $1 AND hold <= $2";
-            self.query(sql, &[(&row::id(job.id()), Type::UUID), (&least, Type::INT2)]).await?;
+            self.query(
+                sql,
+                &[(&row::id(job.id()), Type::UUID), (&least, Type::INT2)],
+            )
+            .await?;
             return Ok(());
         };
         let key = (job.spec.queue.clone(), unique.key.clone());
@@ -128,7 +153,8 @@ impl Tx<'_> {
         if moved.is_empty() {
             return Ok(());
         }
-        let (mut queues, mut keys, mut ids, mut holds, mut untils) = (vec![], vec![], vec![], vec![], vec![]);
+        let (mut queues, mut keys, mut ids, mut holds, mut untils) =
+            (vec![], vec![], vec![], vec![], vec![]);
         for key in &moved {
             let held = self.holds.get(key).copied().flatten();
             queues.push(&*key.0);

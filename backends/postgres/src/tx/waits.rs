@@ -59,12 +59,20 @@ impl Tx<'_> {
 
     /// Forgets what a job waited for that has ended.
     pub(super) async fn stop_waiting(&self, job: &Record) -> Result<(), Failed> {
-        self.of_waits("DELETE FROM {s}.waiter WHERE awaited = ANY ($1) AND id = $2", job).await
+        self.of_waits(
+            "DELETE FROM {s}.waiter WHERE awaited = ANY ($1) AND id = $2",
+            job,
+        )
+        .await
     }
 
     async fn of_waits(&self, sql: &str, job: &Record) -> Result<(), Failed> {
         let waits: Vec<Bits> = job.waits.iter().map(|id| row::id(*id)).collect();
-        self.query(sql, &[(&waits, Type::UUID_ARRAY), (&row::id(job.id()), Type::UUID)]).await?;
+        self.query(
+            sql,
+            &[(&waits, Type::UUID_ARRAY), (&row::id(job.id()), Type::UUID)],
+        )
+        .await?;
         Ok(())
     }
 
@@ -88,7 +96,9 @@ impl Tx<'_> {
             return Ok(());
         };
         if !well && stored.job.spec.wait_failed == WaitFailed::Cancel {
-            let _ = self.apply_alone(&mut stored, &Event::WaitFailed(ended)).await?;
+            let _ = self
+                .apply_alone(&mut stored, &Event::WaitFailed(ended))
+                .await?;
             return Ok(());
         }
         stored.job.waits.retain(|id| *id != ended);
