@@ -18,7 +18,10 @@
 //! It keeps no state in a session but where it listens, so a pooler in transaction mode may stand between: see
 //! [`Options::pooled`] and [`Options::listen_url`].
 //!
-//! The rejected alternative is sqlx: see `docs/decisions/011`. Connections have no TLS; a server that demands it is
+//! A claim's look at its queues is a snapshot, older than its commit: it may miss a job whose enqueue commits in
+//! between, though others saw that before. The hint that follows every enqueue makes up for it.
+//!
+//! The rejected alternative is sqlx: see `docs/decisions/012`. Connections have no TLS; a server that demands it is
 //! to be reached through a proxy on the host.
 
 #![forbid(unsafe_code)]

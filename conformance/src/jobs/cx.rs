@@ -132,6 +132,10 @@ impl Cx {
         Worker::new(self)
     }
 
+    pub(super) fn looks_before_it_takes(&self) -> bool {
+        self.harness.looks_before_it_takes()
+    }
+
     /// The store's clock, if the case can move it.
     #[must_use]
     pub fn clock(&self) -> Option<&TestClock> {

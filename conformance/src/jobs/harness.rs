@@ -75,6 +75,13 @@ pub trait Harness: Send + Sync + 'static {
         None
     }
 
+    /// Whether a claim may look at its lanes before the moment it takes effect, as one does whose look is a snapshot
+    /// and whose effect is a commit: then it may miss what was enqueued or put back while it was under way, though
+    /// others saw that before. Declared where the store's documentation says so; every other guarantee is as for all.
+    fn looks_before_it_takes(&self) -> bool {
+        false
+    }
+
     /// Runs `task` to its end on the calling thread, with the runtime running. Called from several
     /// threads at once; the store is opened in the first and used in all.
     fn block_on(&self, task: BoxFuture<'_, ()>);
@@ -87,6 +94,7 @@ pub(super) trait Erased: Send + Sync {
     fn namespace(&self) -> Option<String>;
     fn open_at<'a>(&'a self, namespace: &'a str) -> BoxFuture<'a, Result<DynJobStore, OpenError>>;
     fn clock(&self) -> Option<TestClock>;
+    fn looks_before_it_takes(&self) -> bool;
     fn block_on(&self, task: BoxFuture<'_, ()>);
 }
 
@@ -112,6 +120,10 @@ impl<H: Harness> Erased for H {
 
     fn clock(&self) -> Option<TestClock> {
         Harness::clock(self)
+    }
+
+    fn looks_before_it_takes(&self) -> bool {
+        Harness::looks_before_it_takes(self)
     }
 
     fn block_on(&self, task: BoxFuture<'_, ()>) {

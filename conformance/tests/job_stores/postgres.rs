@@ -77,6 +77,11 @@ impl Harness for OnPostgres {
         Some(self.clock.clone())
     }
 
+    /// A statement's snapshot is older than its commit: decision 012.
+    fn looks_before_it_takes(&self) -> bool {
+        true
+    }
+
     fn block_on(&self, task: BoxFuture<'_, ()>) {
         (self.block_on)(task);
     }

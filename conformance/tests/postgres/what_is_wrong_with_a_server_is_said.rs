@@ -138,7 +138,7 @@ fn a_full_pool() {
         let (first, second, third) = while_locked(&world, all).await;
         match first {
             Err(StoreError::Ambiguous(text)) => {
-                assert!(text.contains("no answer within"), "{text}")
+                assert!(text.contains("no answer within"), "{text}");
             }
             other => panic!("{other:?}"),
         }
