@@ -8,7 +8,7 @@ use tideway_driver::Net;
 tideway_conformance::job_store_suite! {
     name: redis_async_std,
     harness: redis::OnRedis::new(
-        redis::server(),
+        redis::server,
         Net::of(tideway_async_std::AsyncStd::default()),
         |task| ::async_std::task::block_on(task),
     ),

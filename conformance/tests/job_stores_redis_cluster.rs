@@ -34,6 +34,6 @@ fn url() -> Result<String, String> {
 
 tideway_conformance::job_store_suite! {
     name: redis_cluster,
-    harness: redis::OnRedis::new(url(), net(), block_on),
+    harness: redis::OnRedis::new(url, net(), block_on),
     levels: [L0, Batch, Unique, Cron, Control, List, Limits, Waits, Wake, Time, Durable, Stress],
 }

@@ -8,7 +8,7 @@ use tideway_driver::Net;
 tideway_conformance::job_store_suite! {
     name: redis_smol,
     harness: redis::OnRedis::new(
-        redis::server(),
+        redis::server,
         Net::of(tideway_smol::Smol::default()),
         |task| ::smol::block_on(task),
     ),

@@ -22,6 +22,6 @@ fn net() -> Net {
 
 tideway_conformance::job_store_suite! {
     name: redis_tokio,
-    harness: redis::OnRedis::new(redis::server(), net(), block_on),
+    harness: redis::OnRedis::new(redis::server, net(), block_on),
     levels: [L0, Batch, Unique, Cron, Control, List, Limits, Waits, Wake, Time, Durable, Stress],
 }

@@ -176,9 +176,8 @@ fn dependencies_point_one_way() {
             // async-io is no runtime: it is what two of the adapters share.
             let shared = dependency.name == "tideway-async-io";
             let tests = dependency.kind == cargo_metadata::DependencyKind::Development;
-            // Tests of a store compare it with the executable specification of all of them, and start servers.
-            let specification =
-                tests && matches!(&*dependency.name, "tideway-memory" | "tideway-conformance");
+            // Tests of a store compare it with the executable specification of all of them.
+            let specification = tests && dependency.name == "tideway-memory";
             let allowed = to < from
                 || shared
                 || specification

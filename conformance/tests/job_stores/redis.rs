@@ -13,7 +13,7 @@ use tideway_redis::{Options, Redis};
 /// The Redis store on the runtime that `net` is of and `block_on` runs.
 pub(crate) struct OnRedis {
     clock: TestClock,
-    url: Result<String, String>,
+    url: fn() -> Result<String, String>,
     prefix: String,
     net: Net,
     block_on: fn(BoxFuture<'_, ()>),
@@ -30,7 +30,7 @@ pub(crate) fn server() -> Result<String, String> {
 impl OnRedis {
     /// A harness for one case, on the server of `url`.
     pub(crate) fn new(
-        url: Result<String, String>,
+        url: fn() -> Result<String, String>,
         net: Net,
         block_on: fn(BoxFuture<'_, ()>),
     ) -> Self {
@@ -43,20 +43,32 @@ impl OnRedis {
             block_on,
         }
     }
+
+    async fn open_in(&self, url: &str, prefix: &str) -> Result<Redis, OpenError> {
+        let clock = self.clock.store_clock();
+        let options = Options::default().prefix(prefix).clock(clock);
+        Ok(Redis::open(self.net.clone(), url, options).await?)
+    }
 }
 
 impl Harness for OnRedis {
     type Store = Redis;
 
     async fn open(&self) -> Result<Redis, OpenError> {
-        let options = Options::default()
-            .prefix(&self.prefix)
-            .clock(self.clock.store_clock());
-        Ok(Redis::open(self.net.clone(), self.url.clone()?.as_str(), options).await?)
+        self.open_in(&(self.url)()?, &self.prefix).await
     }
 
     async fn reopen(&self) -> Result<Redis, OpenError> {
         self.open().await
+    }
+
+    fn namespace(&self) -> Option<String> {
+        Some(format!("{} {}", (self.url)().ok()?, self.prefix))
+    }
+
+    async fn open_at(&self, namespace: &str) -> Result<Redis, OpenError> {
+        let (url, prefix) = namespace.split_once(' ').ok_or("no address and prefix")?;
+        self.open_in(url, prefix).await
     }
 
     fn clock(&self) -> Option<TestClock> {
