@@ -136,6 +136,10 @@ impl Cx {
         self.harness.looks_before_it_takes()
     }
 
+    pub(super) fn sends_follow_ups_by_prune(&self) -> bool {
+        self.harness.sends_follow_ups_by_prune()
+    }
+
     /// The store's clock, if the case can move it.
     #[must_use]
     pub fn clock(&self) -> Option<&TestClock> {

@@ -160,6 +160,9 @@ pub async fn what_was_acknowledged_survives_a_kill(cx: &Cx) {
         let store = cx.store();
         let flaws = sure("audit", || store.audit()).await.flaws;
         same(flaws, vec![], "a killed process leaves a sound store");
+        if cx.sends_follow_ups_by_prune() {
+            sure("prune", || store.prune(100)).await;
+        }
         told(cx, &all).await;
         let stats = sure("stats", || store.stats()).await;
         let count = |name: &str, count: fn(&QueueStats) -> u64| {

@@ -82,6 +82,12 @@ pub trait Harness: Send + Sync + 'static {
         false
     }
 
+    /// Whether jobs for another queue that come with a settle may wait for the next `prune`, if the process that settled
+    /// dies right then: as where queues are on different nodes. Declared where the store's documentation says so.
+    fn sends_follow_ups_by_prune(&self) -> bool {
+        false
+    }
+
     /// Runs `task` to its end on the calling thread, with the runtime running. Called from several
     /// threads at once; the store is opened in the first and used in all.
     fn block_on(&self, task: BoxFuture<'_, ()>);
@@ -95,6 +101,7 @@ pub(super) trait Erased: Send + Sync {
     fn open_at<'a>(&'a self, namespace: &'a str) -> BoxFuture<'a, Result<DynJobStore, OpenError>>;
     fn clock(&self) -> Option<TestClock>;
     fn looks_before_it_takes(&self) -> bool;
+    fn sends_follow_ups_by_prune(&self) -> bool;
     fn block_on(&self, task: BoxFuture<'_, ()>);
 }
 
@@ -124,6 +131,10 @@ impl<H: Harness> Erased for H {
 
     fn looks_before_it_takes(&self) -> bool {
         Harness::looks_before_it_takes(self)
+    }
+
+    fn sends_follow_ups_by_prune(&self) -> bool {
+        Harness::sends_follow_ups_by_prune(self)
     }
 
     fn block_on(&self, task: BoxFuture<'_, ()>) {

@@ -62,6 +62,11 @@ impl Harness for OnRedis {
         self.open().await
     }
 
+    /// Queues have tags of their own on a cluster, and what goes from one to another an outbox.
+    fn sends_follow_ups_by_prune(&self) -> bool {
+        (self.url)().is_ok_and(|url| url.starts_with("redis-cluster:"))
+    }
+
     fn namespace(&self) -> Option<String> {
         Some(format!("{} {}", (self.url)().ok()?, self.prefix))
     }
