@@ -7,9 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tideway_engine::Wall;
-use tideway_engine::jobs::retry::Retry;
 use tideway_engine::jobs::{
-    Failure, Id, Keep, Kind, Name, Owner, Reason, Record, Spec, State, WaitFailed, later,
+    Failure, Id, Keep, Kind, Name, Owner, Reason, Record, Spec, State, later,
 };
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, Type};
@@ -168,20 +167,10 @@ fn bytes(row: &Row, at: usize) -> Result<Bytes, tokio_postgres::Error> {
 /// A specification made from the columns.
 fn replacement(row: &Row, id: Id) -> Result<Spec, tokio_postgres::Error> {
     Ok(Spec {
-        id,
-        queue: name(row.try_get(19)?),
-        kind: name(row.try_get(20)?),
         band: u8::try_from(row.try_get::<_, i16>(28)?).unwrap_or_default(),
-        retry: Retry::default(),
         strikes: 1,
-        timeout: None,
-        expiry: None,
-        unique: None,
         group: row.try_get::<_, Option<&str>>(21)?.map(name),
-        waits: Vec::new(),
-        wait_failed: WaitFailed::Cancel,
-        keep: Keep::default(),
-        headers: Vec::new(),
+        ..Spec::new(id, name(row.try_get(19)?), name(row.try_get(20)?))
     })
 }
 

@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tideway_engine::Wall;
-use tideway_engine::jobs::retry::Retry;
 use tideway_engine::jobs::{
     Conflict, Failure, Hold, Id, Keep, Kind, Name, NewJob, Owner, Reason, Record, Spec, Start,
     State, Unreadable, WaitFailed, later,
@@ -240,20 +239,8 @@ fn blank(spec: Spec, payload: Vec<u8>, digest: u64) -> Record {
 /// The specification and digest, or what is known of them.
 fn fixed(bytes: &[u8], id: Id) -> (Spec, u64, Option<Flaw>) {
     let mut spec = Spec {
-        id,
-        queue: unreadable(),
-        kind: unreadable(),
-        band: 0,
-        retry: Retry::default(),
         strikes: 1,
-        timeout: None,
-        expiry: None,
-        unique: None,
-        group: None,
-        waits: Vec::new(),
-        wait_failed: WaitFailed::Cancel,
-        keep: Keep::default(),
-        headers: Vec::new(),
+        ..Spec::new(id, unreadable(), unreadable())
     };
     let mut digest = 0;
     let packed = header(&mut spec, &mut digest, bytes).map(Spec::unpack);

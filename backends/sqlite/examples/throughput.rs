@@ -12,10 +12,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, params};
 use tideway::jobs::JobStore;
 use tideway_engine::jobs::call::{ClaimReq, Lane, Settle};
-use tideway_engine::jobs::retry::Retry;
-use tideway_engine::jobs::{
-    Fence, Id, Ids, Keep, Name, NewJob, Outcome, Owner, Spec, Start, WaitFailed,
-};
+use tideway_engine::jobs::{Fence, Id, Ids, Name, NewJob, Outcome, Owner, Spec, Start};
 use tideway_engine::{Rng, Seed, Wall};
 use tideway_sqlite::{Options, Sqlite, Synchronous};
 
@@ -105,20 +102,12 @@ fn jobs() -> Vec<NewJob> {
     let payload = Bytes::from(vec![b'x'; 1024]);
     let job = |n: usize| NewJob {
         spec: Arc::new(Spec {
-            id: ids.next(Wall(1_700_000_000_000 + n as i64 / 50), &queue),
-            queue: queue.clone(),
-            kind: kind.clone(),
-            band: 0,
-            retry: Retry::default(),
-            strikes: 3,
             timeout: Some(Duration::from_secs(60)),
-            expiry: None,
-            unique: None,
-            group: None,
-            waits: Vec::new(),
-            wait_failed: WaitFailed::Cancel,
-            keep: Keep::default(),
-            headers: Vec::new(),
+            ..Spec::new(
+                ids.next(Wall(1_700_000_000_000 + n as i64 / 50), &queue),
+                queue.clone(),
+                kind.clone(),
+            )
         }),
         payload: payload.clone(),
         start: Start::Now,

@@ -8,9 +8,8 @@ use bytes::Bytes;
 use rusqlite::Row;
 use rusqlite::types::{FromSql, ValueRef};
 use tideway_engine::Wall;
-use tideway_engine::jobs::retry::Retry;
 use tideway_engine::jobs::{
-    Failure, Id, Keep, Kind, Name, Owner, Reason, Record, Spec, State, WaitFailed, later,
+    Failure, Id, Keep, Kind, Name, Owner, Reason, Record, Spec, State, later,
 };
 
 /// What every reading statement selects, in the order [`read`] expects.
@@ -262,20 +261,14 @@ impl Reader<'_, '_> {
         self.damaged = true;
         let band = self.int(4);
         Spec {
-            id,
-            queue: self.name(3).unwrap_or_else(unreadable),
-            kind: self.name(5).unwrap_or_else(unreadable),
             band: u8::try_from(band).unwrap_or_default(),
-            retry: Retry::default(),
             strikes: 1,
-            timeout: None,
-            expiry: None,
-            unique: None,
             group: self.name(6),
-            waits: Vec::new(),
-            wait_failed: WaitFailed::Cancel,
-            keep: Keep::default(),
-            headers: Vec::new(),
+            ..Spec::new(
+                id,
+                self.name(3).unwrap_or_else(unreadable),
+                self.name(5).unwrap_or_else(unreadable),
+            )
         }
     }
 

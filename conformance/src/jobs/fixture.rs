@@ -28,22 +28,7 @@ use tideway_engine::{Rng, Seed, Wall};
 /// ```
 pub fn job(queue: &str) -> JobBuilder {
     JobBuilder {
-        spec: Spec {
-            id: id(queue),
-            queue: name(queue),
-            kind: name("send"),
-            band: 0,
-            retry: Retry::default(),
-            strikes: 3,
-            timeout: None,
-            expiry: None,
-            unique: None,
-            group: None,
-            waits: Vec::new(),
-            wait_failed: WaitFailed::Cancel,
-            keep: Keep::default(),
-            headers: Vec::new(),
-        },
+        spec: Spec::new(id(queue), name(queue), name("send")),
         payload: Bytes::from_static(b"{}"),
         start: Start::Now,
     }

@@ -11,9 +11,8 @@ use tideway_conformance::servers::{Persistence, RedisServer};
 use tideway_driver::Net;
 use tideway_engine::Wall;
 use tideway_engine::jobs::call::{ClaimReq, Enqueued, Lane, Settle, Settled};
-use tideway_engine::jobs::retry::Retry;
 use tideway_engine::jobs::{
-    Fence, Id, Keep, Name, NewJob, Outcome, Owner, Record, Spec, Start, WaitFailed, shard_of,
+    Fence, Id, Name, NewJob, Outcome, Owner, Record, Spec, Start, shard_of,
 };
 use tideway_redis::{Options, Redis};
 use tideway_tokio::Tokio;
@@ -80,22 +79,7 @@ pub(crate) const fn ms(n: u64) -> Duration {
 
 /// Job `n` of `queue`, changed by `edit`.
 pub(crate) fn job_in(queue: &str, n: u128, edit: impl FnOnce(&mut Spec)) -> NewJob {
-    let mut spec = Spec {
-        id: id_in(queue, n),
-        queue: name(queue),
-        kind: name("send"),
-        band: 0,
-        retry: Retry::default(),
-        strikes: 3,
-        timeout: None,
-        expiry: None,
-        unique: None,
-        group: None,
-        waits: Vec::new(),
-        wait_failed: WaitFailed::Cancel,
-        keep: Keep::default(),
-        headers: Vec::new(),
-    };
+    let mut spec = Spec::new(id_in(queue, n), name(queue), name("send"));
     edit(&mut spec);
     NewJob {
         spec: Arc::new(spec),

@@ -9,10 +9,8 @@ use tideway_engine::jobs::call::{
     Beat, Beaten, ClaimReq, Claimed, Control, ControlOut, Enqueued, Expired, Lane, Limit, Scope,
     Select, Settle, Settled,
 };
-use tideway_engine::jobs::retry::Retry;
 use tideway_engine::jobs::{
-    Failure, Fence, Id, Keep, Name, NewJob, Outcome, Owner, Record, Spec, Start, State, Unique,
-    WaitFailed,
+    Failure, Fence, Id, Name, NewJob, Outcome, Owner, Record, Spec, Start, State, Unique,
 };
 use tideway_memory::Model;
 
@@ -39,22 +37,7 @@ pub(crate) fn lane(band: u8) -> Lane {
 
 /// Job `n` of the queue `mail`, changed by `edit`.
 pub(crate) fn job(n: u128, edit: impl FnOnce(&mut Spec)) -> NewJob {
-    let mut spec = Spec {
-        id: id(n),
-        queue: name("mail"),
-        kind: name("send"),
-        band: 0,
-        retry: Retry::default(),
-        strikes: 3,
-        timeout: None,
-        expiry: None,
-        unique: None,
-        group: None,
-        waits: Vec::new(),
-        wait_failed: WaitFailed::Cancel,
-        keep: Keep::default(),
-        headers: Vec::new(),
-    };
+    let mut spec = Spec::new(id(n), name("mail"), name("send"));
     edit(&mut spec);
     NewJob {
         spec: Arc::new(spec),

@@ -13,10 +13,7 @@ use bytes::Bytes;
 use tideway::jobs::{JobStore, StoreClock};
 use tideway_engine::Wall;
 use tideway_engine::jobs::call::{ClaimReq, Enqueued, Lane, Settle, Settled};
-use tideway_engine::jobs::retry::Retry;
-use tideway_engine::jobs::{
-    Fence, Id, Keep, Name, NewJob, Outcome, Owner, Record, Spec, Start, WaitFailed,
-};
+use tideway_engine::jobs::{Fence, Id, Name, NewJob, Outcome, Owner, Record, Spec, Start};
 use tideway_sqlite::{Options, Sqlite};
 
 pub(crate) const LEASE: Duration = Duration::from_secs(30);
@@ -53,22 +50,7 @@ pub(crate) const fn ms(n: u64) -> Duration {
 
 /// Job `n` of the queue `mail`, changed by `edit`.
 pub(crate) fn job(n: u128, edit: impl FnOnce(&mut Spec)) -> NewJob {
-    let mut spec = Spec {
-        id: id(n),
-        queue: name("mail"),
-        kind: name("send"),
-        band: 0,
-        retry: Retry::default(),
-        strikes: 3,
-        timeout: None,
-        expiry: None,
-        unique: None,
-        group: None,
-        waits: Vec::new(),
-        wait_failed: WaitFailed::Cancel,
-        keep: Keep::default(),
-        headers: Vec::new(),
-    };
+    let mut spec = Spec::new(id(n), name("mail"), name("send"));
     edit(&mut spec);
     NewJob {
         spec: Arc::new(spec),

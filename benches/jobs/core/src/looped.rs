@@ -76,22 +76,11 @@ pub(crate) fn new_jobs(from: usize, count: usize) -> Vec<NewJob> {
     let kind = Name::new("work").expect("a name");
     let payload = Bytes::from(Work::new().text);
     let job = |number: usize| NewJob {
-        spec: Arc::new(Spec {
-            id: Id::from_u128((0x01a2_06e9_bf43_760a_u128 << 64) + number as u128),
-            queue: queue.clone(),
-            kind: kind.clone(),
-            band: 0,
-            retry: Retry::default(),
-            strikes: 3,
-            timeout: None,
-            expiry: None,
-            unique: None,
-            group: None,
-            waits: Vec::new(),
-            wait_failed: WaitFailed::Cancel,
-            keep: Keep::default(),
-            headers: Vec::new(),
-        }),
+        spec: Arc::new(Spec::new(
+            Id::from_u128((0x01a2_06e9_bf43_760a_u128 << 64) + number as u128),
+            queue.clone(),
+            kind.clone(),
+        )),
         payload: payload.clone(),
         start: Start::Now,
     };

@@ -136,21 +136,13 @@ impl Spec {
         let parts = from.byte()?;
         let band = from.byte_in(0..=Self::BANDS - 1)?;
         let strikes = from.byte_in(1..=u8::MAX)?;
+        let queue = from.name_like(other.map(|other| &other.queue))?;
+        let kind = from.name_like(other.map(|other| &other.kind))?;
         let mut spec = Self {
-            id,
-            queue: from.name_like(other.map(|other| &other.queue))?,
-            kind: from.name_like(other.map(|other| &other.kind))?,
             band,
             retry: retry::unpack(&mut from)?,
             strikes,
-            timeout: None,
-            expiry: None,
-            unique: None,
-            group: None,
-            waits: Vec::new(),
-            wait_failed: WaitFailed::Cancel,
-            keep: Keep::default(),
-            headers: Vec::new(),
+            ..Self::new(id, queue, kind)
         };
         if parts != 0 {
             spec.unpack_parts(parts, &mut from)?;

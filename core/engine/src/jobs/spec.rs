@@ -255,6 +255,27 @@ impl NewJob {
 }
 
 impl Spec {
+    /// A plain job: first in its queue, retried as by default, ended by its third strike, and nothing else.
+    #[must_use]
+    pub fn new(id: Id, queue: Name, kind: Name) -> Self {
+        Self {
+            id,
+            queue,
+            kind,
+            band: 0,
+            retry: Retry::default(),
+            strikes: 3,
+            timeout: None,
+            expiry: None,
+            unique: None,
+            group: None,
+            waits: Vec::new(),
+            wait_failed: WaitFailed::default(),
+            keep: Keep::default(),
+            headers: Vec::new(),
+        }
+    }
+
     /// How many bands a queue has.
     pub const BANDS: u8 = 8;
     /// The most jobs one job may wait for.

@@ -6,7 +6,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::retry::Retry;
 use super::*;
 use crate::rng::{Rng, Seed};
 use crate::time::Wall;
@@ -16,20 +15,8 @@ pub(super) fn job() -> Record {
     let queue = Name::new("mail").unwrap();
     let new = NewJob {
         spec: Arc::new(Spec {
-            id: ids.next(Wall(0), &queue),
-            queue,
-            kind: Name::new("send").unwrap(),
             band: 3,
-            retry: Retry::default(),
-            strikes: 3,
-            timeout: None,
-            expiry: None,
-            unique: None,
-            group: None,
-            waits: Vec::new(),
-            wait_failed: WaitFailed::Cancel,
-            keep: Keep::default(),
-            headers: Vec::new(),
+            ..Spec::new(ids.next(Wall(0), &queue), queue, Name::new("send").unwrap())
         }),
         payload: Bytes::from_static(b"{}"),
         start: Start::Now,

@@ -210,21 +210,15 @@ impl Draft {
 pub(super) fn spec<T: Job>(id: Id) -> Result<Spec, EnqueueError> {
     let retry = T::retry();
     retry.check().map_err(Box::new)?;
+    let (queue, kind) = (name("`QUEUE`", T::QUEUE)?, name("`NAME`", T::NAME)?);
     Ok(Spec {
-        id,
-        queue: name("`QUEUE`", T::QUEUE)?,
-        kind: name("`NAME`", T::NAME)?,
         band: T::BAND,
         retry,
         strikes: T::STRIKES,
         timeout: T::TIMEOUT,
         expiry: T::EXPIRY,
-        unique: None,
-        group: None,
-        waits: Vec::new(),
-        wait_failed: WaitFailed::default(),
         keep: T::keep(),
-        headers: Vec::new(),
+        ..Spec::new(id, queue, kind)
     })
 }
 

@@ -204,20 +204,12 @@ proptest! {
 /// A spec with nothing but what it must have.
 fn plain() -> Spec {
     Spec {
-        id: Id::from_u128(0x017f_22e2_79b0_7cc3_98c4_dc0c_0c07_398f),
-        queue: Name::new("mail").unwrap(),
-        kind: Name::new("send").unwrap(),
         band: 3,
-        retry: Retry::default(),
-        strikes: 3,
-        timeout: None,
-        expiry: None,
-        unique: None,
-        group: None,
-        waits: Vec::new(),
-        wait_failed: WaitFailed::Cancel,
-        keep: Keep::default(),
-        headers: Vec::new(),
+        ..Spec::new(
+            Id::from_u128(0x017f_22e2_79b0_7cc3_98c4_dc0c_0c07_398f),
+            Name::new("mail").unwrap(),
+            Name::new("send").unwrap(),
+        )
     }
 }
 

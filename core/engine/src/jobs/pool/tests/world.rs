@@ -11,7 +11,7 @@ use super::store::Store;
 use crate::jobs::call::{Settle, Wake};
 use crate::jobs::pool::{Call, End, Input, Note, Output, Phase, Pool, PoolConfig, PoolReport, Run};
 use crate::jobs::retry::Retry;
-use crate::jobs::{Id, Ids, Keep, Name, NewJob, Outcome, Record, Spec, Start, State, WaitFailed};
+use crate::jobs::{Id, Ids, Name, NewJob, Outcome, Record, Spec, Start, State};
 use crate::rng::{Rng, Seed};
 use crate::time::{Mono, Wall};
 
@@ -214,20 +214,12 @@ impl World {
 
     pub(super) fn spec(&mut self, edit: impl Fn(&mut Spec)) -> Spec {
         let mut spec = Spec {
-            id: Id::from_u128(0),
-            queue: Name::new("default").unwrap(),
-            kind: Name::new("work").unwrap(),
-            band: 0,
             retry: Retry::fixed(secs(1)),
-            strikes: 3,
-            timeout: None,
-            expiry: None,
-            unique: None,
-            group: None,
-            waits: Vec::new(),
-            wait_failed: WaitFailed::Cancel,
-            keep: Keep::default(),
-            headers: Vec::new(),
+            ..Spec::new(
+                Id::from_u128(0),
+                Name::new("default").unwrap(),
+                Name::new("work").unwrap(),
+            )
         };
         edit(&mut spec);
         spec.id = self.ids.next(self.store.now, &spec.queue);
