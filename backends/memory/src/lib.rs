@@ -35,7 +35,6 @@
 
 mod model;
 mod store;
-mod wakes;
 
 pub use model::Model;
 pub use store::Memory;

@@ -7,7 +7,6 @@ mod control;
 mod cron;
 mod deleted;
 mod enqueue;
-mod hints;
 mod index;
 mod lanes;
 mod limits;
@@ -26,9 +25,9 @@ use tideway_engine::jobs::cron::Cell;
 use tideway_engine::jobs::{Event, Id, Kind, Name, Record, Refused, State, step};
 
 use deleted::Deleted;
-pub(crate) use hints::Hints;
 use index::Index;
 use owners::Owners;
+use tideway::jobs::hints::Hints;
 use unique::Holds;
 
 /// All jobs of a store, and every rule about more than one of them.

@@ -16,7 +16,7 @@ use tideway_engine::jobs::call::{
 use tideway_engine::jobs::{Id, Name, NewJob, Owner, Record};
 
 use crate::model::Model;
-use crate::wakes::Wakes;
+use tideway::jobs::hints::Wakes;
 
 /// Jobs in the memory of this process. A clone shares them.
 ///

@@ -39,7 +39,6 @@ mod sql;
 mod store;
 mod tx;
 mod view;
-mod wakes;
 
 pub use options::Options;
 pub use store::Postgres;

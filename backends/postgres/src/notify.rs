@@ -14,6 +14,7 @@ use futures_channel::oneshot;
 use futures_util::future::{Either, select};
 use futures_util::{Stream, StreamExt, stream};
 use tideway::jobs::StoreError;
+use tideway::jobs::hints::Hints;
 use tideway_engine::jobs::{Id, Name, Owner};
 use tokio_postgres::types::Type;
 use tokio_postgres::{AsyncMessage, Client};
@@ -23,7 +24,6 @@ use crate::error::Doubt;
 use crate::row;
 use crate::sql::Bits;
 use crate::store::Inner;
-use crate::wakes::Hints;
 
 /// Cancelled jobs in one message: it has 8000 bytes at most.
 const IDS: usize = 200;
@@ -45,9 +45,7 @@ impl Outbox {
     /// Adds hints; whether the caller shall begin to send.
     pub(crate) fn add(&self, hints: Hints) -> bool {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Hints { queues, cancels } = hints;
-        inner.0.queues.extend(queues);
-        inner.0.cancels.extend(cancels);
+        inner.0.append(hints);
         !std::mem::replace(&mut inner.1, true)
     }
 
@@ -279,8 +277,7 @@ mod tests {
         for text in &all {
             assert!(hints(text, 7).is_empty());
             let some = hints(text, 8);
-            heard.queues.extend(some.queues);
-            heard.cancels.extend(some.cancels);
+            heard.append(some);
         }
         meant.cancels.sort_unstable();
         assert_eq!((heard.queues, heard.cancels), (meant.queues, meant.cancels));

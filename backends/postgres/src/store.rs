@@ -9,6 +9,7 @@ use std::time::Duration;
 use deadpool::managed::Pool;
 use futures_channel::oneshot;
 use futures_core::Stream;
+use tideway::jobs::hints::{Hints, Wakes};
 use tideway::jobs::{JobStore, StoreClock, StoreError};
 use tideway_driver::Net;
 use tideway_engine::Wall;
@@ -38,7 +39,6 @@ use crate::tx::prune::Prune;
 use crate::tx::settle::Settles;
 use crate::tx::{Terms, Tx};
 use crate::view;
-use crate::wakes::{Hints, Wakes};
 
 /// Items of one call at most, as `caps` reports it: a statement of so many takes some 20 ms.
 const MAX_BATCH: u32 = 1000;

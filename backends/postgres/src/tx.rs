@@ -20,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 
 use tideway::jobs::StoreError;
+use tideway::jobs::hints::Hints;
 use tideway_engine::Wall;
 use tideway_engine::jobs::call::Lane;
 use tideway_engine::jobs::{Event, Id, Kind, Name, Refused, State, step};
@@ -30,7 +31,6 @@ use crate::error::Failed;
 use crate::row::{self, COLUMNS, Rows, Stored, firsts, links};
 use crate::schema;
 use crate::sql::{Bits, Param, Schema};
-use crate::wakes::Hints;
 use unique::Held;
 
 /// A call that takes a transaction. Run again from the beginning when another one is in its way.
@@ -240,15 +240,9 @@ impl<'t> Tx<'t> {
             self.count(&job.spec.queue, job.state, 1);
             self.known.moved(job, from);
         }
+        self.hints.after(job, kind);
         if job.state == State::Pending {
-            self.hints.queue(&job.spec.queue);
             self.dry.remove(&job.lane());
-        }
-        if job.state == State::Running
-            && kind == Kind::Cancel
-            && let Some(owner) = job.owner
-        {
-            self.hints.cancels.push((owner, job.id()));
         }
         if stored.links & links::UNIQUE != 0 {
             self.release(job, kind).await?;

@@ -1,25 +1,20 @@
-//! Hints from the servers to the listeners of this handle. Bounded, never waited for: a hint that finds no room is
-//! dropped, as there are some already.
+//! Hints from the servers to the workers of this handle.
 
-use std::sync::{Mutex, Weak};
+use std::sync::Weak;
 use std::time::Duration;
 
-use async_channel::{Receiver, Sender, TrySendError};
+use async_channel::Receiver;
 use futures_util::future::{Either, select};
 use redis::{Pipeline, PushKind, Value};
 use tideway::jobs::StoreError;
-use tideway_engine::jobs::call::Wake;
+use tideway::jobs::hints::Hints;
 use tideway_engine::jobs::{Id, Owner};
 
 use crate::connection::{Connection, within};
 use crate::error::transient;
-use crate::nodes::lock;
 use crate::open;
 use crate::row::Reader;
 use crate::store::Inner;
-
-/// Hints that one listener has not taken yet.
-const ROOM: usize = 256;
 
 /// How long a connection that says nothing is trusted.
 const QUIET: Duration = Duration::from_secs(10);
@@ -27,50 +22,25 @@ const QUIET: Duration = Duration::from_secs(10);
 /// How long to wait before connecting again, at first and at most.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
-/// The listeners of one handle.
-#[derive(Debug, Default)]
-pub(crate) struct Hub(Mutex<Vec<(Owner, Sender<Wake>)>>);
-
-impl Hub {
-    pub(crate) fn listen(&self, owner: Owner) -> Receiver<Wake> {
-        let (to, from) = async_channel::bounded(ROOM);
-        let mut all = lock(&self.0);
-        all.retain(|(_, to)| !to.is_closed());
-        all.push((owner, to));
-        from
-    }
-
-    fn send(&self, wake: &Wake, only: Option<Owner>) {
-        lock(&self.0).retain(|(owner, to)| {
-            if only.is_some_and(|only| only != *owner) {
-                return !to.is_closed();
-            }
-            !matches!(to.try_send(wake.clone()), Err(TrySendError::Closed(_)))
-        });
-    }
-
-    /// What a script published: `q` and a queue, `c` and an owner and its job, one after the other.
-    fn heard(&self, message: &[u8]) {
-        let mut from = Reader(message);
-        while let Some(what) = from.byte() {
-            let read = match what {
-                b'q' => from
-                    .name()
-                    .map(|queue| self.send(&Wake::Queue(queue), None)),
-                b'c' => cancel(&mut from).map(|(owner, id)| {
-                    self.send(&Wake::Cancel(vec![id]), Some(owner));
-                }),
-                _ => None,
-            };
-            if read.is_none() {
-                return;
-            }
+/// What a script published: `q` and a queue, `c` and an owner and its job, one after the other. What cannot be read
+/// ends it.
+fn heard(message: &[u8]) -> Hints {
+    let mut from = Reader(message);
+    let mut hints = Hints::default();
+    while let Some(what) = from.byte() {
+        match what {
+            b'q' => match from.name() {
+                Some(queue) => hints.queue(&queue),
+                None => break,
+            },
+            b'c' => match cancel(&mut from) {
+                Some(cancel) => hints.cancels.push(cancel),
+                None => break,
+            },
+            _ => break,
         }
     }
-
-    fn is_empty(&self) -> bool {
-        lock(&self.0).is_empty()
-    }
+    hints
 }
 
 fn cancel(from: &mut Reader<'_>) -> Option<(Owner, Id)> {
@@ -119,14 +89,14 @@ async fn until_broken(inner: &Weak<Inner>, mut connection: Connection) {
         let Some(store) = inner.upgrade() else {
             return;
         };
-        let (net, hub) = (store.nodes.net.clone(), store.hub.clone());
+        let (net, wakes) = (store.nodes.net.clone(), store.wakes.clone());
         drop(store);
         match within(&net, QUIET, connection.reply()).await {
             Some(Ok(Value::Push { kind, data })) => {
                 if kind == PushKind::Message
                     && let Some(Value::BulkString(message)) = data.get(1)
                 {
-                    hub.heard(message);
+                    wakes.send(&heard(message));
                 }
             }
             Some(Ok(_)) => asked = false,
@@ -161,16 +131,16 @@ pub(crate) async fn subscribe(store: &Inner) -> Result<Connection, StoreError> {
 
 impl Inner {
     async fn hint_all(&self) {
-        if self.hub.is_empty() {
+        if self.wakes.owners().is_empty() {
             return;
         }
         let Ok(stats) = self.stats().await else {
             return;
         };
-        for queue in stats.queues {
-            if queue.pending > 0 {
-                self.hub.send(&Wake::Queue(queue.queue), None);
-            }
-        }
+        let pending = stats.queues.into_iter().filter(|queue| queue.pending > 0);
+        self.wakes.send(&Hints {
+            queues: pending.map(|queue| queue.queue).collect(),
+            cancels: Vec::new(),
+        });
     }
 }

@@ -9,7 +9,7 @@ use tideway_driver::Net;
 use tideway_engine::jobs::call::{Caps, Durability};
 
 use crate::error::{fatal, transient, unreadable};
-use crate::hub::{self, Hub};
+use crate::hub;
 use crate::nodes::Nodes;
 use crate::options::{Options, Tags};
 use crate::store::Inner;
@@ -71,7 +71,7 @@ pub(crate) async fn open(net: Net, url: &str, options: Options) -> Result<Arc<In
         tags,
         clock: options.clock,
         caps,
-        hub: Arc::new(Hub::default()),
+        wakes: Arc::default(),
         known: Mutex::new(BTreeMap::new()),
         open,
     });

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures_core::Stream;
 use redis::{Cmd, Value};
+use tideway::jobs::hints::Wakes;
 use tideway::jobs::{JobStore, StoreClock, StoreError};
 use tideway_driver::Net;
 use tideway_engine::Mono;
@@ -19,7 +20,6 @@ use tideway_engine::jobs::{Id, Name, NewJob, Owner, Record, shard_of};
 
 use crate::calls::Reply;
 use crate::error::unreadable;
-use crate::hub::Hub;
 use crate::nodes::{Nodes, Tag, lock};
 use crate::open;
 use crate::options::{Options, Tags};
@@ -38,7 +38,7 @@ pub(crate) struct Inner {
     pub(crate) tags: Tags,
     pub(crate) clock: Option<StoreClock>,
     pub(crate) caps: Caps,
-    pub(crate) hub: Arc<Hub>,
+    pub(crate) wakes: Arc<Wakes>,
     /// Shards that this process has entered into the set of tags in use, and when.
     pub(crate) known: Mutex<BTreeMap<u16, Mono>>,
     /// Closed with the store: the task that listens ends then.
@@ -253,6 +253,6 @@ impl JobStore for Redis {
     }
 
     fn wakeups(&self, owner: Owner) -> Pin<Box<dyn Stream<Item = Wake> + Send>> {
-        Box::pin(self.0.hub.listen(owner))
+        Box::pin(self.0.wakes.subscribe(owner))
     }
 }

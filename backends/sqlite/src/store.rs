@@ -14,10 +14,11 @@ use tideway_engine::jobs::call::{
 };
 use tideway_engine::jobs::{Id, Name, NewJob, Owner, Record};
 
-use crate::hub::Hub;
+use crate::hub;
 use crate::open;
 use crate::options::{Options, Synchronous};
 use crate::thread::{Role, Thread};
+use tideway::jobs::hints::Wakes;
 
 /// Items of one call at most, as `caps` reports it: a transaction of so many takes some milliseconds.
 const MAX_BATCH: u32 = 1000;
@@ -31,7 +32,7 @@ struct Inner {
     // Dropped in this order: the last of the two to close the file folds its log into it.
     reader: Thread,
     writer: Thread,
-    hub: Arc<Hub>,
+    hub: Arc<Wakes>,
     caps: Caps,
 }
 
@@ -54,7 +55,7 @@ impl Sqlite {
         let path = path.as_ref();
         let writer = open::writer(path, &options)?;
         let reader = open::reader(path, &options)?;
-        let hub = Hub::of(path);
+        let hub = hub::of(path);
         let start = |role, db| Thread::start(role, db, options.clock.clone(), hub.clone());
         let writer = start(Role::Writer, writer)?;
         let reader = start(Role::Reader, reader)?;
@@ -164,6 +165,6 @@ impl JobStore for Sqlite {
     }
 
     fn wakeups(&self, owner: Owner) -> Pin<Box<dyn Stream<Item = Wake> + Send>> {
-        Box::pin(self.0.hub.listen(owner))
+        Box::pin(self.0.hub.subscribe(owner))
     }
 }

@@ -6,11 +6,11 @@ use std::thread::JoinHandle;
 
 use async_channel::{Receiver, Sender};
 use rusqlite::Connection;
+use tideway::jobs::hints::{Hints, Wakes};
 use tideway::jobs::{StoreClock, StoreError};
 use tideway_engine::Wall;
 
 use crate::error::{fatal, of_commit, refused};
-use crate::hub::{Hints, Hub};
 use crate::tx::Tx;
 
 /// Calls that wait for the thread; one more waits in its caller.
@@ -72,7 +72,7 @@ impl Thread {
         role: Role,
         db: Connection,
         clock: StoreClock,
-        hub: Arc<Hub>,
+        hub: Arc<Wakes>,
     ) -> Result<Self, StoreError> {
         let (to, from) = async_channel::bounded(ROOM);
         let name = match role {
@@ -150,7 +150,7 @@ struct Worker {
     role: Role,
     db: Connection,
     clock: StoreClock,
-    hub: Arc<Hub>,
+    hub: Arc<Wakes>,
 }
 
 impl Worker {
@@ -222,7 +222,7 @@ impl Worker {
         for call in group {
             let mut tx = Tx::new(&self.db, now);
             call.run(&mut tx)?;
-            hints.absorb(tx.finish()?);
+            hints.append(tx.finish()?);
         }
         Ok(hints)
     }

@@ -23,9 +23,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 use tideway_engine::Wall;
 use tideway_engine::jobs::{Event, Id, Kind, Name, Refused, State, step};
 
-use crate::hub::Hints;
 use crate::row::{self, Stored, columns, links};
 use tally::Tally;
+use tideway::jobs::hints::Hints;
 
 /// A call at one time of the store's clock.
 pub(crate) struct Tx<'c> {
@@ -184,15 +184,7 @@ impl<'c> Tx<'c> {
         if from != job.state {
             self.tally.moved(&job.spec.queue, from, job.state);
         }
-        if job.state == State::Pending {
-            self.hints.queue(&job.spec.queue);
-        }
-        if job.state == State::Running
-            && kind == Kind::Cancel
-            && let Some(owner) = job.owner
-        {
-            self.hints.cancels.push((owner, job.id()));
-        }
+        self.hints.after(job, kind);
         if kind == Kind::Succeed && stored.links & links::BODY != 0 {
             self.drop_body(stored.n)?;
         }

@@ -11,6 +11,7 @@ mod enqueue;
 mod error;
 mod extract;
 mod handle;
+pub mod hints;
 mod job;
 mod kinds;
 mod plan;

@@ -1,41 +1,83 @@
-//! Hints from a call to the workers of this process, and from other processes. Each subscriber has a small set of pending hints, in which
-//! equal ones are one; when it is full, more are dropped, as hints may be.
+//! Hints for the authors of stores: what a call gives workers to look at, and the workers of this process who are
+//! told. A subscriber has a small set of pending hints, in which equal ones are one; when it is full, more are dropped, as
+//! hints may be. Nothing here waits, and nothing knows how hints travel between processes.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
 use futures_core::Stream;
 use tideway_engine::jobs::call::Wake;
-use tideway_engine::jobs::{Id, Name, Owner};
+use tideway_engine::jobs::{Id, Kind, Name, Owner, Record, State};
 
-/// One subscriber has no more than this many queues, and this many cancelled jobs, pending.
-const PENDING: usize = 4096;
-
-/// What one call gives workers to look at; sent after the commit.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Hints {
-    pub(crate) queues: BTreeSet<Name>,
-    pub(crate) cancels: Vec<(Owner, Id)>,
+/// What a call gives workers to look at: queues that got something to do, and running jobs that shall stop. Collected
+/// while the call is done, sent once others can see what it did.
+///
+/// ```
+/// use tideway::jobs::Name;
+/// use tideway::jobs::hints::{Hints, Wakes};
+/// use tideway_engine::jobs::Owner;
+///
+/// let wakes = Wakes::default();
+/// let worker = wakes.subscribe(Owner(1)); // what `JobStore::wakeups` returns
+/// let mut hints = Hints::default();
+/// hints.queue(&Name::new("mail").unwrap());
+/// wakes.send(&hints); // `worker` yields `Wake::Queue("mail")`
+/// # drop(worker);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hints {
+    /// Jobs of these may be due, now or at some time.
+    pub queues: BTreeSet<Name>,
+    /// These are asked to stop, and these run them.
+    pub cancels: Vec<(Owner, Id)>,
 }
 
 impl Hints {
     /// Jobs of `queue` may be due, now or at some time.
-    pub(crate) fn queue(&mut self, queue: &Name) {
+    pub fn queue(&mut self, queue: &Name) {
         if !self.queues.contains(queue) {
             self.queues.insert(queue.clone());
         }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    /// What `job` gives to look at after the row `kind` was applied to it. Every way into a lane hints, whether or not the
+    /// lane was empty: a worker that has just seen it empty may be on its way to sleep.
+    pub fn after(&mut self, job: &Record, kind: Kind) {
+        match (job.state, kind, job.owner) {
+            (State::Pending, _, _) => self.queue(&job.spec.queue),
+            (State::Running, Kind::Cancel, Some(owner)) => self.cancels.push((owner, job.id())),
+            _ => {}
+        }
+    }
+
+    /// Those of another call too.
+    pub fn append(&mut self, mut other: Self) {
+        self.queues.append(&mut other.queues);
+        self.cancels.append(&mut other.cancels);
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
         self.queues.is_empty() && self.cancels.is_empty()
+    }
+
+    /// Of the call that begins now.
+    pub fn clear(&mut self) {
+        self.queues.clear();
+        self.cancels.clear();
     }
 }
 
+/// A subscriber has no more than this many queues, and this many cancelled jobs, pending.
+const PENDING: usize = 4096;
+
 /// All subscribers of a store. When it goes, their streams end.
 #[derive(Default)]
-pub(crate) struct Wakes(Mutex<Vec<Weak<Subscriber>>>);
+pub struct Wakes(Mutex<Vec<Weak<Subscriber>>>);
 
 struct Subscriber {
     owner: Owner,
@@ -52,7 +94,8 @@ struct Pending {
 
 impl Wakes {
     /// Hints for `owner` from now on.
-    pub(crate) fn subscribe(&self, owner: Owner) -> Hearing {
+    #[must_use]
+    pub fn subscribe(&self, owner: Owner) -> Hearing {
         let subscriber = Arc::new(Subscriber {
             owner,
             pending: Mutex::default(),
@@ -65,16 +108,15 @@ impl Wakes {
     }
 
     /// Who is subscribed.
-    pub(crate) fn owners(&self) -> Vec<Owner> {
+    #[must_use]
+    pub fn owners(&self) -> Vec<Owner> {
         let all = lock(&self.0);
-        all.iter()
-            .filter_map(Weak::upgrade)
-            .map(|one| one.owner)
-            .collect()
+        let here = all.iter().filter_map(Weak::upgrade);
+        here.map(|one| one.owner).collect()
     }
 
-    /// Passes hints on. Not to be called under the store's lock.
-    pub(crate) fn send(&self, hints: &Hints) {
+    /// Passes hints on. Not to be called under a lock that a woken worker may want.
+    pub fn send(&self, hints: &Hints) {
         if hints.is_empty() {
             return;
         }
@@ -87,6 +129,12 @@ impl Wakes {
             true
         });
         wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl fmt::Debug for Wakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Wakes").field(&self.owners()).finish()
     }
 }
 
@@ -127,8 +175,14 @@ impl Subscriber {
     }
 }
 
-/// The hints of one subscriber.
-pub(crate) struct Hearing(Arc<Subscriber>);
+/// The hints of one subscriber; ends when the store goes.
+pub struct Hearing(Arc<Subscriber>);
+
+impl fmt::Debug for Hearing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Hearing").field(&self.0.owner).finish()
+    }
+}
 
 impl Stream for Hearing {
     type Item = Wake;
