@@ -2,23 +2,12 @@
 
 #[path = "job_stores/redis.rs"]
 mod redis;
+#[path = "job_stores/tokio_multi.rs"]
+mod tokio_multi;
 
-use std::sync::{LazyLock, OnceLock};
+use std::sync::OnceLock;
 
 use tideway_conformance::servers::{Persistence, RedisCluster};
-use tideway_driver::Net;
-use tideway_tokio::Tokio;
-use tokio::runtime::Runtime;
-
-static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
-
-fn block_on(task: tideway::BoxFuture<'_, ()>) {
-    RUNTIME.block_on(task);
-}
-
-fn net() -> Net {
-    Net::of(Tokio::new(RUNTIME.handle().clone()))
-}
 
 /// The cluster of this process's tests.
 fn url() -> Result<String, String> {
@@ -34,6 +23,6 @@ fn url() -> Result<String, String> {
 
 tideway_conformance::job_store_suite! {
     name: redis_cluster,
-    harness: redis::OnRedis::new(url, net(), block_on),
+    harness: redis::OnRedis::new(url, tokio_multi::net(), tokio_multi::run),
     levels: [L0, Batch, Unique, Cron, Control, List, Limits, Waits, Wake, Time, Durable, Stress],
 }

@@ -14,8 +14,6 @@ mod a_schema_of_another_version_is_refused;
 mod a_server_that_comes_back_is_used_again;
 #[path = "postgres/a_success_may_forget_the_job.rs"]
 mod a_success_may_forget_the_job;
-#[path = "postgres/any_calls_have_the_answers_of_the_model.rs"]
-mod any_calls_have_the_answers_of_the_model;
 #[path = "postgres/jobs_come_with_the_callers_transaction.rs"]
 mod jobs_come_with_the_callers_transaction;
 #[path = "postgres/measure.rs"]

@@ -14,8 +14,6 @@ mod a_lost_reply_is_told_by_a_repeat;
 mod a_server_that_cannot_keep_jobs_is_refused;
 #[path = "redis/a_slot_that_moves_is_waited_for.rs"]
 mod a_slot_that_moves_is_waited_for;
-#[path = "redis/any_calls_have_the_answers_of_the_model.rs"]
-mod any_calls_have_the_answers_of_the_model;
 #[path = "redis/calls_have_deadlines.rs"]
 mod calls_have_deadlines;
 #[path = "redis/scripts_are_loaded_again.rs"]

@@ -8,13 +8,14 @@ use tideway::BoxFuture;
 use tideway_conformance::jobs::{Harness, OpenError, TestClock};
 use tideway_conformance::servers::{Persistence, RedisServer};
 use tideway_driver::Net;
-use tideway_redis::{Options, Redis};
+use tideway_redis::{Options, Redis, Tags};
 
 /// The Redis store on the runtime that `net` is of and `block_on` runs.
 pub(crate) struct OnRedis {
     clock: TestClock,
     url: fn() -> Result<String, String>,
     prefix: String,
+    tags: Option<Tags>,
     net: Net,
     block_on: fn(BoxFuture<'_, ()>),
 }
@@ -39,14 +40,23 @@ impl OnRedis {
             clock: TestClock::default(),
             url,
             prefix: format!("case-{}", CASES.fetch_add(1, Ordering::Relaxed)),
+            tags: None,
             net,
             block_on,
         }
     }
 
+    /// With other tags than the URL gives.
+    #[allow(dead_code, reason = "used by one of the files that share this one")]
+    pub(crate) fn tags(mut self, tags: Tags) -> Self {
+        self.tags = Some(tags);
+        self
+    }
+
     async fn open_in(&self, url: &str, prefix: &str) -> Result<Redis, OpenError> {
         let clock = self.clock.store_clock();
-        let options = Options::default().prefix(prefix).clock(clock);
+        let mut options = Options::default().prefix(prefix).clock(clock);
+        options.tags = self.tags;
         Ok(Redis::open(self.net.clone(), url, options).await?)
     }
 }

@@ -4,12 +4,13 @@
 use tempfile::TempDir;
 use tideway::BoxFuture;
 use tideway_conformance::jobs::{Harness, OpenError, TestClock};
-use tideway_sqlite::{Options, Sqlite};
+use tideway_sqlite::{Options, Sqlite, Synchronous};
 
 /// The SQLite store on the runtime that `block_on` runs.
 pub(crate) struct OnSqlite {
     clock: TestClock,
     directory: Result<TempDir, String>,
+    synchronous: Synchronous,
     block_on: fn(BoxFuture<'_, ()>),
 }
 
@@ -19,8 +20,16 @@ impl OnSqlite {
         Self {
             clock: TestClock::default(),
             directory: tempfile::tempdir().map_err(|error| error.to_string()),
+            synchronous: Synchronous::Full,
             block_on,
         }
+    }
+
+    /// With another durability than the usual one.
+    #[allow(dead_code, reason = "used by one of the files that share this one")]
+    pub(crate) fn synchronous(mut self, synchronous: Synchronous) -> Self {
+        self.synchronous = synchronous;
+        self
     }
 }
 

@@ -4,19 +4,19 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
-use std::time::Duration;
 
-use bytes::Bytes;
 use tideway::jobs::{JobStore, StoreClock};
-use tideway_engine::Wall;
-use tideway_engine::jobs::call::{ClaimReq, Enqueued, Lane, Settle, Settled};
-use tideway_engine::jobs::{Fence, Id, Name, NewJob, Outcome, Owner, Record, Spec, Start};
+use tideway_conformance::jobs::TestClock;
+use tideway_engine::jobs::call::{ClaimReq, Enqueued, Settled};
+use tideway_engine::jobs::{NewJob, Record};
 use tideway_sqlite::{Options, Sqlite};
 
-pub(crate) const LEASE: Duration = Duration::from_secs(30);
+#[path = "../job_stores/short.rs"]
+mod short;
+
+pub(crate) use short::*;
 
 /// Waits on this thread, with no runtime.
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -36,68 +36,16 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-pub(crate) fn name(text: &str) -> Name {
-    Name::new(text).unwrap()
-}
-
-pub(crate) fn id(n: u128) -> Id {
-    Id::from_u128(n)
-}
-
-pub(crate) const fn ms(n: u64) -> Duration {
-    Duration::from_millis(n)
-}
-
-/// Job `n` of the queue `mail`, changed by `edit`.
-pub(crate) fn job(n: u128, edit: impl FnOnce(&mut Spec)) -> NewJob {
-    let mut spec = Spec::new(id(n), name("mail"), name("send"));
-    edit(&mut spec);
-    NewJob {
-        spec: Arc::new(spec),
-        payload: Bytes::from(format!("payload {n}")),
-        start: Start::Now,
-    }
-}
-
-pub(crate) fn plain(n: u128) -> NewJob {
-    job(n, |_| {})
-}
-
-pub(crate) fn request(owner: u128, seq: u64, limit: u32) -> ClaimReq {
-    let queue = name("mail");
-    ClaimReq {
-        owner: Owner(owner),
-        seq,
-        lanes: vec![(Lane { queue, band: 0 }, limit)],
-        limit,
-        max_bytes: 1 << 20,
-        lease: LEASE,
-    }
-}
-
-pub(crate) fn success(job: &Record) -> Settle {
-    Settle {
-        id: job.id(),
-        fence: Fence {
-            token: job.token,
-            owner: job.owner.unwrap(),
-        },
-        outcome: Outcome::Succeeded(Bytes::from_static(b"done")),
-        progress: None,
-        then: Vec::new(),
-    }
-}
-
 pub(crate) struct World {
     pub(crate) dir: tempfile::TempDir,
-    time: Arc<AtomicI64>,
+    time: TestClock,
 }
 
 impl World {
     pub(crate) fn new() -> Self {
         Self {
             dir: tempfile::tempdir().unwrap(),
-            time: Arc::new(AtomicI64::new(1_000_000)),
+            time: TestClock::default(),
         }
     }
 
@@ -106,16 +54,11 @@ impl World {
     }
 
     pub(crate) fn clock(&self) -> StoreClock {
-        let time = self.time.clone();
-        Arc::new(move || Wall(time.load(Ordering::SeqCst)))
+        self.time.store_clock()
     }
 
-    pub(crate) fn wait(&self, millis: i64) {
-        self.time.fetch_add(millis, Ordering::SeqCst);
-    }
-
-    pub(crate) fn now(&self) -> Wall {
-        Wall(self.time.load(Ordering::SeqCst))
+    pub(crate) fn wait(&self, millis: u64) {
+        self.time.advance(ms(millis));
     }
 
     pub(crate) fn options(&self) -> Options {

@@ -10,8 +10,6 @@ mod a_file_that_cannot_be_used_is_refused_untouched;
 mod a_full_disk_loses_nothing;
 #[path = "sqlite/a_hint_reaches_every_handle_of_the_file.rs"]
 mod a_hint_reaches_every_handle_of_the_file;
-#[path = "sqlite/any_calls_have_the_answers_of_the_model.rs"]
-mod any_calls_have_the_answers_of_the_model;
 #[path = "sqlite/many_handles_share_one_file.rs"]
 mod many_handles_share_one_file;
 #[path = "sqlite/one_bad_call_does_not_spoil_those_beside_it.rs"]

@@ -1,54 +1,19 @@
 //! A model, a time, and short ways to ask. Checks the structure after every scenario.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tideway_engine::Wall;
 use tideway_engine::jobs::call::{
-    Beat, Beaten, ClaimReq, Claimed, Control, ControlOut, Enqueued, Expired, Lane, Limit, Scope,
-    Select, Settle, Settled,
+    Beat, Beaten, ClaimReq, Claimed, Control, ControlOut, Enqueued, Expired, Limit, Scope, Select,
+    Settled,
 };
-use tideway_engine::jobs::{
-    Failure, Fence, Id, Name, NewJob, Outcome, Owner, Record, Spec, Start, State, Unique,
-};
+use tideway_engine::jobs::{Failure, NewJob, Outcome, Owner, Record, State, Unique};
 use tideway_memory::Model;
 
-pub(crate) const LEASE: Duration = Duration::from_secs(30);
+pub(crate) use crate::short::*;
+
 pub(crate) const A: Owner = Owner(0xa);
 pub(crate) const B: Owner = Owner(0xb);
-
-pub(crate) fn name(text: &str) -> Name {
-    Name::new(text).unwrap()
-}
-
-pub(crate) fn id(n: u128) -> Id {
-    Id::from_u128(n)
-}
-
-pub(crate) const fn ms(n: u64) -> Duration {
-    Duration::from_millis(n)
-}
-
-pub(crate) fn lane(band: u8) -> Lane {
-    let queue = name("mail");
-    Lane { queue, band }
-}
-
-/// Job `n` of the queue `mail`, changed by `edit`.
-pub(crate) fn job(n: u128, edit: impl FnOnce(&mut Spec)) -> NewJob {
-    let mut spec = Spec::new(id(n), name("mail"), name("send"));
-    edit(&mut spec);
-    NewJob {
-        spec: Arc::new(spec),
-        payload: Bytes::from(format!("payload {n}")),
-        start: Start::Now,
-    }
-}
-
-pub(crate) fn plain(n: u128) -> NewJob {
-    job(n, |_| {})
-}
 
 pub(crate) fn grouped(n: u128, group: &str) -> NewJob {
     job(n, |spec| spec.group = Some(name(group)))
@@ -62,27 +27,6 @@ pub(crate) fn waiting(n: u128, waits: &[u128]) -> NewJob {
     job(n, |spec| {
         spec.waits = waits.iter().map(|n| id(*n)).collect();
     })
-}
-
-pub(crate) fn fence(job: &Record) -> Fence {
-    Fence {
-        token: job.token,
-        owner: job.owner.unwrap_or(Owner(0)),
-    }
-}
-
-pub(crate) fn settle_of(job: &Record, outcome: Outcome) -> Settle {
-    Settle {
-        id: job.id(),
-        fence: fence(job),
-        outcome,
-        progress: None,
-        then: Vec::new(),
-    }
-}
-
-pub(crate) fn done() -> Outcome {
-    Outcome::Succeeded(Bytes::from_static(b"done"))
 }
 
 pub(crate) fn retry(after: u64) -> Outcome {

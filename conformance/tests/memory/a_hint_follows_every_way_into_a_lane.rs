@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
-use futures_core::Stream;
+use futures_util::Stream;
 use tideway::jobs::JobStore;
 use tideway_engine::Wall;
 use tideway_engine::jobs::call::{Control, Limit, Scope, Select, Wake};

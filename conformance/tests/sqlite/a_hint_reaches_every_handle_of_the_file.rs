@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use futures_core::Stream;
+use futures_util::Stream;
 use tideway::jobs::JobStore;
 use tideway_engine::jobs::Owner;
 use tideway_engine::jobs::call::{Control, Select, Wake};

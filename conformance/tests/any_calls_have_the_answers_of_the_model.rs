@@ -1,0 +1,67 @@
+//! The stores that Tideway brings, held against the model in memory by random calls.
+
+#[path = "job_stores/calls.rs"]
+mod calls;
+#[path = "job_stores/postgres.rs"]
+mod postgres;
+#[path = "job_stores/redis.rs"]
+mod redis;
+#[path = "job_stores/same.rs"]
+mod same;
+#[path = "job_stores/short.rs"]
+mod short;
+#[path = "job_stores/sqlite.rs"]
+mod sqlite;
+#[path = "job_stores/tokio_multi.rs"]
+mod tokio_multi;
+
+use calls::Mix;
+use postgres::OnPostgres;
+use redis::OnRedis;
+use same::property;
+use sqlite::OnSqlite;
+use tideway_redis::Tags;
+use tideway_sqlite::Synchronous;
+use tokio_multi::{net, run};
+
+/// Time goes on.
+const ON: Mix = Mix {
+    rates: true,
+    back: false,
+    homed: false,
+    apart: false,
+};
+
+/// Time goes back too.
+const BACK: Mix = Mix {
+    rates: false,
+    back: true,
+    ..ON
+};
+
+/// As Redis asks: the id says the queue.
+const fn homed(mix: Mix) -> Mix {
+    Mix { homed: true, ..mix }
+}
+
+fn on_sqlite() -> OnSqlite {
+    OnSqlite::new(run).synchronous(Synchronous::Normal)
+}
+
+fn on_postgres() -> OnPostgres {
+    OnPostgres::new(net, run)
+}
+
+fn on_redis(tags: Tags) -> OnRedis {
+    OnRedis::new(redis::server, net(), run).tags(tags)
+}
+
+property! {
+    sqlite_while_time_goes_on: 150 cases of ON, on on_sqlite();
+    sqlite_when_the_clock_goes_back: 150 cases of BACK, on on_sqlite();
+    postgres_while_time_goes_on: 60 cases of ON, on on_postgres();
+    postgres_when_the_clock_goes_back: 60 cases of BACK, on on_postgres();
+    redis_while_time_goes_on: 100 cases of homed(ON), on on_redis(Tags::One);
+    redis_when_the_clock_goes_back: 100 cases of homed(BACK), on on_redis(Tags::One);
+    redis_with_a_tag_for_each_queue: 100 cases of Mix { apart: true, ..homed(ON) }, on on_redis(Tags::PerQueue);
+}
