@@ -40,8 +40,8 @@ use unique::Holds;
 /// | What | Grows with | Is forgotten |
 /// |---|---|---|
 /// | records | jobs | when pruned or deleted |
-/// | ids of deleted jobs | deletions of jobs that ended in the last minute | at their time, by the next deletion or prune |
-/// | unique holds | jobs; those by time outlive their job | at their time, by the next enqueue or prune |
+/// | ids of deleted jobs | deletions of jobs that ended in the last minute | a minute after their time, by the next deletion or prune |
+/// | unique holds | jobs; those by time outlive their job | a minute after their time, by the next enqueue or prune |
 /// | newest claim of an owner | processes | a day after its last claim |
 /// | claims that a rate counts | at most 65 536 entries per queue or group | after the window |
 /// | cron cells, pauses, limits | what the program or its operator names | never |

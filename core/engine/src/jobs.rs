@@ -22,6 +22,7 @@ pub use name::{Name, NameError};
 pub use packed::Unreadable;
 pub use record::{Failure, Reason, Record, State};
 pub use spec::{
-    Conflict, Hold, InvalidJob, Keep, NewJob, SUSPECT, Spec, Start, Unique, WaitFailed, later,
+    Conflict, Hold, InvalidJob, Keep, NewJob, SUSPECT, Spec, Start, Unique, WaitFailed,
+    forgettable, later,
 };
 pub use step::{Event, Fence, JOB_TABLE, Kind, Outcome, Refused, next_state, step};

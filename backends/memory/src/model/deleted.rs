@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tideway_engine::Wall;
-use tideway_engine::jobs::{Id, Record};
+use tideway_engine::jobs::{Id, Record, forgettable};
 
 /// What is known of deleted jobs.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -37,8 +37,9 @@ impl Deleted {
     }
 
     fn forget_some(&mut self, now: Wall) {
+        let past = forgettable(now);
         for _ in 0..FORGOTTEN {
-            if self.until.first().is_none_or(|(until, _)| *until > now) {
+            if self.until.first().is_none_or(|(until, _)| *until > past) {
                 return;
             }
             if let Some((_, id)) = self.until.pop_first() {
@@ -49,7 +50,8 @@ impl Deleted {
 
     /// Forgets all whose time is over.
     pub(super) fn forget_all(&mut self, now: Wall) {
-        while self.until.first().is_some_and(|(until, _)| *until <= now) {
+        let past = forgettable(now);
+        while self.until.first().is_some_and(|(until, _)| *until <= past) {
             self.forget_some(now);
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tideway_engine::Wall;
-use tideway_engine::jobs::{Hold, Id, Kind, Name, Record, Unique, later};
+use tideway_engine::jobs::{Hold, Id, Kind, Name, Record, Unique, forgettable, later};
 
 type Key = (Name, Name);
 
@@ -73,9 +73,10 @@ impl Holds {
     }
 
     /// Forgets some holds that ended by time.
-    pub(super) fn free_some(&mut self, now: Wall) {
+    fn free_some(&mut self, now: Wall) {
+        let past = forgettable(now);
         for _ in 0..FREED {
-            if self.until.first().is_none_or(|(until, _)| *until > now) {
+            if self.until.first().is_none_or(|(until, _)| *until > past) {
                 return;
             }
             if let Some((_, key)) = self.until.pop_first() {
@@ -86,7 +87,8 @@ impl Holds {
 
     /// Forgets all holds that ended by time.
     pub(super) fn free_all(&mut self, now: Wall) {
-        while self.until.first().is_some_and(|(until, _)| *until <= now) {
+        let past = forgettable(now);
+        while self.until.first().is_some_and(|(until, _)| *until <= past) {
             self.free_some(now);
         }
     }

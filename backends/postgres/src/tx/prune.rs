@@ -1,6 +1,6 @@
 //! Retention: ended jobs whose time is over go, jobs that are too late to start end. Bounded per call.
 
-use tideway_engine::jobs::{Event, State};
+use tideway_engine::jobs::{Event, State, forgettable};
 use tokio_postgres::types::Type;
 
 use super::{Call, Tx};
@@ -83,17 +83,18 @@ impl Tx<'_> {
     async fn tidy(&mut self, limit: u32) -> Result<(), Failed> {
         let limit = i64::from(limit);
         let old = self.now.0.saturating_sub(REMEMBERED);
+        let past = forgettable(self.now);
         let sql = "DELETE FROM {s}.claimer WHERE owner IN \
                    (SELECT owner FROM {s}.claimer WHERE at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)";
         self.query(sql, &[(&old, Type::INT8), (&limit, Type::INT8)])
             .await?;
         let sql = "DELETE FROM {s}.hold WHERE (queue, key) IN (SELECT queue, key FROM {s}.hold \
                    WHERE until IS NOT NULL AND until <= $1 ORDER BY until LIMIT $2 FOR UPDATE SKIP LOCKED)";
-        self.query(sql, &[(&self.now.0, Type::INT8), (&limit, Type::INT8)])
+        self.query(sql, &[(&past.0, Type::INT8), (&limit, Type::INT8)])
             .await?;
         let sql = "DELETE FROM {s}.deleted WHERE id IN (SELECT id FROM {s}.deleted WHERE until <= $1 \
                    ORDER BY until LIMIT $2 FOR UPDATE SKIP LOCKED)";
-        self.query(sql, &[(&self.now.0, Type::INT8), (&limit, Type::INT8)])
+        self.query(sql, &[(&past.0, Type::INT8), (&limit, Type::INT8)])
             .await?;
         self.tidy_rates(limit).await?;
         self.flush_tally().await?;

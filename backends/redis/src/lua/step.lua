@@ -17,9 +17,10 @@ local function holder(queue, key)
   return id
 end
 
--- Forgets holds that ended by time: a few at a time, so that no call pays for many.
+-- Forgets holds that ended by time, a minute later (`forgettable` of the core): a few at a time, so that no call
+-- pays for many.
 local function free_over(most)
-  for _, member in ipairs(call('ZRANGEBYSCORE', B .. ':ut', '-inf', now, 'LIMIT', 0, most)) do
+  for _, member in ipairs(call('ZRANGEBYSCORE', B .. ':ut', '-inf', now - 60000, 'LIMIT', 0, most)) do
     local queue, key = string.match(member, '^(%Z+)%z(%Z+)$')
     call('ZREM', B .. ':ut', member)
     call('HDEL', B .. ':u:' .. queue, key)
@@ -28,7 +29,7 @@ end
 
 -- As above, ids of deleted jobs.
 local function forget_deleted(most)
-  for _, id in ipairs(call('ZRANGEBYSCORE', B .. ':vz', '-inf', now, 'LIMIT', 0, most)) do
+  for _, id in ipairs(call('ZRANGEBYSCORE', B .. ':vz', '-inf', now - 60000, 'LIMIT', 0, most)) do
     call('ZREM', B .. ':vz', id)
     call('HDEL', B .. ':v', id)
   end

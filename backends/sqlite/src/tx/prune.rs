@@ -1,7 +1,7 @@
 //! Retention: ended jobs whose time is over go, jobs that are too late to start end. Bounded per call.
 
 use rusqlite::{OptionalExtension, params};
-use tideway_engine::jobs::{Event, Name, State};
+use tideway_engine::jobs::{Event, Name, State, forgettable};
 
 use super::Tx;
 use crate::row::{self, Stored, columns};
@@ -65,6 +65,7 @@ impl Tx<'_> {
     /// What is kept by time beside the jobs; counts for nobody.
     fn tidy(&self, limit: u32) -> rusqlite::Result<()> {
         let old = self.now.0.saturating_sub(REMEMBERED);
+        let past = forgettable(self.now);
         self.db
             .prepare_cached(
                 "DELETE FROM claimer WHERE owner IN \
@@ -76,13 +77,13 @@ impl Tx<'_> {
                 "DELETE FROM hold WHERE (queue, key) IN (SELECT queue, key FROM hold \
                  WHERE until IS NOT NULL AND until <= ?1 ORDER BY until LIMIT ?2)",
             )?
-            .execute(params![self.now.0, limit])?;
+            .execute(params![past.0, limit])?;
         self.db
             .prepare_cached(
                 "DELETE FROM deleted WHERE id IN \
                  (SELECT id FROM deleted WHERE until <= ?1 ORDER BY until LIMIT ?2)",
             )?
-            .execute(params![self.now.0, limit])?;
+            .execute(params![past.0, limit])?;
         self.tidy_rates(limit)
     }
 }

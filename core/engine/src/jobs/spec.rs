@@ -165,6 +165,14 @@ pub fn later(now: Wall, delay: Duration) -> Wall {
     )
 }
 
+/// What ended by time at or before this may be forgotten at `now`, if a store keeps it beside the jobs: unique
+/// holds, ids of deleted jobs. They count until their time and stand a minute longer, so that a clock that
+/// goes back by less than that finds them as they were and answers as it did.
+#[must_use]
+pub fn forgettable(now: Wall) -> Wall {
+    Wall(now.0.saturating_sub(60_000))
+}
+
 /// A job on its way into a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewJob {
