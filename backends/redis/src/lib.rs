@@ -28,8 +28,11 @@
 //! | Redis is set to | [`Caps::durability`](tideway_engine::jobs::call::Caps::durability) | what is lost |
 //! |---|---|---|
 //! | `appendonly yes`, `appendfsync always` | `Power` | nothing that was answered |
-//! | `appendonly yes`, `appendfsync everysec` or `no` | `Process` | nothing when Redis is killed; up to a second (with `no`: what the kernel holds, about 30 s) when the machine is |
+//! | `appendonly yes`, `appendfsync no` | `Process` | nothing when Redis is killed; what the kernel holds, about 30 s, when the machine is |
+//! | `appendonly yes`, `appendfsync everysec` | `Delayed` | when Redis is killed: nothing, unless the disk is slow. While a sync takes its time, Redis answers before it writes, for up to 2 s. About 2 s when the machine is killed |
 //! | `appendonly no` | `Memory` | everything since the last snapshot, if there is any |
+//!
+//! `always` with `no-appendfsync-on-rewrite yes` is `Process`.
 //!
 //! Replication is asynchronous: whatever the setting, a failover may lose the last writes. A lost claim is harmless,
 //! since a finish counts only for the owner that claimed last; a lost enqueue is lost.

@@ -34,7 +34,8 @@ pub(crate) fn channel(prefix: &str) -> String {
 /// What a server says of itself.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Server {
-    durability: Durability,
+    /// Every write goes into the append-only file.
+    keeps_a_file: bool,
 }
 
 pub(crate) async fn open(net: Net, url: &str, options: Options) -> Result<Arc<Inner>, StoreError> {
@@ -92,20 +93,15 @@ pub(crate) async fn check(nodes: &Nodes) -> Result<Durability, StoreError> {
         };
         let info = String::from_utf8_lossy(&text).into_owned();
         let server = read(&info, nodes.servers.cluster)?;
-        least = least.min(match server.durability {
-            Durability::Process => {
-                let mut get = redis::cmd("CONFIG");
-                get.arg("GET").arg("appendfsync");
-                // Where CONFIG is forbidden, the usual.
-                let fsync = nodes.ask(&address, &get).await.ok();
-                if fsync.is_some_and(|value| format!("{:?}", flat(value)).contains("always")) {
-                    Durability::Power
-                } else {
-                    Durability::Process
-                }
-            }
-            other => other,
-        });
+        if !server.keeps_a_file {
+            return Ok(Durability::Memory);
+        }
+        let mut get = redis::cmd("CONFIG");
+        get.arg("GET");
+        get.arg("appendfsync").arg("no-appendfsync-on-rewrite");
+        // Where CONFIG is forbidden, the usual.
+        let settings = nodes.ask(&address, &get).await.ok();
+        least = least.min(synced(&settings.map(flat).unwrap_or_default()));
     }
     Ok(least)
 }
@@ -187,11 +183,22 @@ fn read(info: &str, cluster: bool) -> Result<Server, StoreError> {
         )));
     }
     Ok(Server {
-        durability: match field("aof_enabled") {
-            Some("1") => Durability::Process,
-            _ => Durability::Memory,
-        },
+        keeps_a_file: field("aof_enabled") == Some("1"),
     })
+}
+
+/// What a server keeps that has these settings (name, value, name, …) of its append-only file.
+fn synced(settings: &[String]) -> Durability {
+    let (pairs, _) = settings.as_chunks();
+    let value = |name| pairs.iter().find(|[n, _]| n == name).map(|[_, v]| &**v);
+    match value("appendfsync") {
+        // While the file is rewritten it may be told not to.
+        Some("always") if value("no-appendfsync-on-rewrite") == Some("no") => Durability::Power,
+        // Written before the answer.
+        Some("always" | "no") => Durability::Process,
+        // Written later while a sync is under way, for up to two seconds.
+        _ => Durability::Delayed,
+    }
 }
 
 /// Notes the version and the tags of the prefix, or sees that they are ours.

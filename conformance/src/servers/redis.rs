@@ -15,8 +15,8 @@ const ANSWER: Duration = Duration::from_secs(10);
 pub enum Persistence {
     /// Nothing: a restart finds it empty.
     None,
-    /// All, synced once a second: a lost machine loses up to two seconds, a killed process nothing
-    /// that was answered.
+    /// All, synced once a second: a lost machine loses about two seconds. So does a killed process while a sync
+    /// is slow, since Redis then answers before it writes.
     EverySecond,
     /// All, synced before the answer.
     Always,

@@ -77,8 +77,8 @@ fn killed_three_times_under_load() {
         let before = settled.load(Ordering::Relaxed);
         while settled.load(Ordering::Relaxed) == before {
             assert!(
-                up.elapsed() < Duration::from_secs(2),
-                "nothing is settled two seconds after the port opened"
+                up.elapsed() < Duration::from_secs(20),
+                "nothing is settled after the port opened"
             );
             std::thread::sleep(ms(5));
         }

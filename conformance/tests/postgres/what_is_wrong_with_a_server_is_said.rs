@@ -107,7 +107,7 @@ fn a_statement_that_takes_too_long() {
         transient(claim, "longer than its time limit");
         let prune = while_locked(&world, store.prune(1)).await;
         transient(prune, "longer than its time limit");
-        assert!(begun.elapsed() < Duration::from_secs(3));
+        assert!(begun.elapsed() < Duration::from_secs(20));
         store.prune(1).await.unwrap();
     });
 }

@@ -74,14 +74,22 @@ fn what_is_no_url_and_no_prefix() {
 
 #[test]
 fn what_is_kept_is_declared() {
-    let of = |persistence| {
-        let server = RedisServer::start(persistence).expect("a server");
+    let with = |persistence, settings: &[_]| {
+        let server = RedisServer::start_with(persistence, settings).expect("a server");
         open(&server.url(), fresh())
             .expect("a store")
             .caps()
             .durability
     };
+    let of = |persistence| with(persistence, &[]);
     assert_eq!(of(Persistence::None), Durability::Memory);
-    assert_eq!(of(Persistence::EverySecond), Durability::Process);
+    assert_eq!(of(Persistence::EverySecond), Durability::Delayed);
     assert_eq!(of(Persistence::Always), Durability::Power);
+    let settings = [("no-appendfsync-on-rewrite", "yes")];
+    assert_eq!(with(Persistence::Always, &settings), Durability::Process);
+    let settings = [("appendfsync", "no")];
+    assert_eq!(
+        with(Persistence::EverySecond, &settings),
+        Durability::Process
+    );
 }

@@ -14,12 +14,12 @@ fn those_that_were_sent_are_in_doubt_and_those_without_a_connection_are_not() {
     let options = fresh().timeout(Duration::from_millis(300)).connections(2);
     let store = open(&server.url(), options).expect("a store");
     enqueue(&store, &[plain(1)]);
-    raw(&server.url(), &[b"CLIENT", b"PAUSE", b"1500", b"ALL"]);
+    raw(&server.url(), &[b"CLIENT", b"PAUSE", b"6000", b"ALL"]);
     let begun = Instant::now();
     let jobs: Vec<_> = (2..8).map(|n| [plain(n)]).collect();
     let errors = block_on(join_all(jobs.iter().map(|job| store.enqueue(job))));
     assert!(
-        begun.elapsed() < Duration::from_secs(1),
+        begun.elapsed() < Duration::from_secs(5),
         "{:?}",
         begun.elapsed()
     );
@@ -32,7 +32,7 @@ fn those_that_were_sent_are_in_doubt_and_those_without_a_connection_are_not() {
         }
     }
     assert!((1..errors.len()).contains(&doubts), "{errors:?}");
-    std::thread::sleep(Duration::from_millis(1500));
+    std::thread::sleep(Duration::from_secs(6));
     // No connection that is out of step was kept: each answer is that of its own call.
     for n in 1..8 {
         enqueue(&store, &[plain(n)]);

@@ -26,6 +26,11 @@ pub(crate) fn full() -> bool {
     std::env::var_os("TIDEWAY_TORTURE").is_some_and(|set| !set.is_empty() && set != "0")
 }
 
+/// What may take `time` on a quiet machine: on one with other work to do, it may take longer.
+pub(crate) fn within(time: Duration) -> Duration {
+    if full() { time } else { 10 * time }
+}
+
 /// Tests that load the machine run alone; those that measure run beside each other.
 static LOAD: RwLock<()> = RwLock::new(());
 
@@ -55,7 +60,7 @@ pub(crate) enum Store {
     Redis,
 }
 
-/// The Redis of these tests: what it has answered is in its file, as its users would set it.
+/// The Redis of these tests, as its users would set it.
 fn redis() -> &'static RedisServer {
     static REDIS: LazyLock<RedisServer> =
         LazyLock::new(|| RedisServer::start(Persistence::EverySecond).expect("Redis"));

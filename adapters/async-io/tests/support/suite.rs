@@ -212,7 +212,7 @@ pub(crate) async fn small_exchanges_are_not_delayed(rt: impl Runtime) {
         read_exact(&mut client, 8).await.unwrap();
     }
     let took = began.elapsed();
-    assert!(took < Duration::from_secs(2), "100 exchanges took {took:?}");
+    assert!(took < Duration::from_secs(4), "100 exchanges took {took:?}");
 }
 
 pub(crate) async fn the_end_is_seen_right_after_the_last_bytes(rt: impl Runtime) {

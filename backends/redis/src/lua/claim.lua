@@ -85,7 +85,8 @@ local function serve(index, lane)
         again = true
         if not r then
           bury(id, lane)
-        elseif not open and not (late and late <= now) then
+        elseif not open then
+          -- Late or not: a claim does not look at jobs whose group may start none.
           park(r, at)
         else
           end_as(r, DEAD, R_EXPIRED)

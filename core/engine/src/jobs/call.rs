@@ -452,7 +452,10 @@ impl Default for Caps {
 pub enum Durability {
     /// Nothing: it is gone with the process.
     Memory,
-    /// The death of the process.
+    /// The death of the process that called. A server that dies may forget what it acknowledged in its last
+    /// seconds; how many, the backend says.
+    Delayed,
+    /// The death of any process, the server's too.
     Process,
     /// The loss of power.
     Power,
