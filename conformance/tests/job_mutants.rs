@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tideway::BoxFuture;
 use tideway::jobs::JobStore;
 use tideway_conformance::jobs::{
-    CASES, Came, Harness, Level, Mutant, MutantStore, OpenError, Suite, TestClock,
+    CASES, Came, Case, Harness, Level, Mutant, MutantStore, OpenError, Suite, TestClock,
 };
 use tideway_engine::jobs::call::{Caps, Durability};
 use tideway_memory::Memory;
@@ -63,10 +63,19 @@ const ELSEWHERE: &str = "what_was_acknowledged_survives_a_kill";
 fn kills(mutant: Option<Mutant>) -> Vec<&'static str> {
     let cases = CASES.iter().filter(|case| case.name != ELSEWHERE);
     let fails = cases.filter(|case| {
-        let suite = Suite::new("mutants", None, Wrong::new(mutant), Level::ALL);
-        !matches!(suite.judge(case), Ok(Came::Kept))
+        // A case of clients at once sees what they happen to do, which is little on a busy machine.
+        let chances = match mutant {
+            Some(mutant) if mutant.killer() == case.name && case.level == Level::Stress => 50,
+            _ => 1,
+        };
+        (0..chances).any(|_| fails(mutant, case))
     });
     fails.map(|case| case.name).collect()
+}
+
+fn fails(mutant: Option<Mutant>, case: &Case) -> bool {
+    let suite = Suite::new("mutants", None, Wrong::new(mutant), Level::ALL);
+    !matches!(suite.judge(case), Ok(Came::Kept))
 }
 
 #[test]
