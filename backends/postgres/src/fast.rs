@@ -197,7 +197,7 @@ pub(crate) fn claimed(
         next_due: None,
         now: Wall(0),
     };
-    let mut damaged = Vec::new();
+    let mut flawed = Vec::new();
     let mut repeat = false;
     for row in rows {
         if row.try_get::<_, Option<Bits>>(0)?.is_none() {
@@ -207,8 +207,8 @@ pub(crate) fn claimed(
             continue;
         }
         let stored = row::read(row)?;
-        if stored.damaged {
-            damaged.push(stored.job.id());
+        if stored.flaw.is_some() {
+            flawed.push(stored.job.id());
         } else {
             out.jobs.push(stored.job);
         }
@@ -221,7 +221,7 @@ pub(crate) fn claimed(
             lane.sort_by_key(|job| (job.run_at, job.id()));
         }
     }
-    Ok((out, damaged))
+    Ok((out, flawed))
 }
 
 fn same_lane(a: &Record, b: &Record) -> bool {

@@ -192,17 +192,12 @@ pub(crate) struct Shown {
 /// A record that was read.
 pub(crate) struct Stored {
     pub(crate) job: Record,
-    pub(crate) flaw: Option<Flaw>,
+    /// Why it was not read in full.
+    pub(crate) flaw: Option<Unreadable>,
 }
 
-/// Why a record was not read in full.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Flaw {
-    /// Another release wrote it.
-    Release,
-    /// It is damaged.
-    Damage,
-}
+/// Damaged outside of the packed specification.
+const DAMAGED: Unreadable = Unreadable::Damaged(0);
 
 /// Reads what a script showed; `None` if there is no such job.
 pub(crate) fn read(shown: Shown) -> Option<Stored> {
@@ -213,10 +208,10 @@ pub(crate) fn read(shown: Shown) -> Option<Stored> {
     if changing(&mut job, &shown.changing).is_none() {
         job.state = State::Dead;
         job.reason = Some(Reason::Corrupt);
-        flaw = Some(Flaw::Damage);
+        flaw = Some(DAMAGED);
     }
     if extra(&mut job, &shown.extra).is_none() {
-        flaw = Some(Flaw::Damage);
+        flaw = Some(DAMAGED);
     }
     Some(Stored { job, flaw })
 }
@@ -237,7 +232,7 @@ fn blank(spec: Spec, payload: Vec<u8>, digest: u64) -> Record {
 }
 
 /// The specification and digest, or what is known of them.
-fn fixed(bytes: &[u8], id: Id) -> (Spec, u64, Option<Flaw>) {
+fn fixed(bytes: &[u8], id: Id) -> (Spec, u64, Option<Unreadable>) {
     let mut spec = Spec {
         strikes: 1,
         ..Spec::new(id, unreadable(), unreadable())
@@ -246,8 +241,8 @@ fn fixed(bytes: &[u8], id: Id) -> (Spec, u64, Option<Flaw>) {
     let packed = header(&mut spec, &mut digest, bytes).map(Spec::unpack);
     let flaw = match packed {
         Some(Ok(whole)) if whole.id == id => return (whole, digest, None),
-        Some(Err(Unreadable::Version(_))) => Flaw::Release,
-        _ => Flaw::Damage,
+        Some(Err(flaw)) => flaw,
+        _ => DAMAGED,
     };
     (spec, digest, Some(flaw))
 }

@@ -10,8 +10,12 @@ const SLOTS: u16 = 16384;
 /// The slot of a key: CRC-16/XMODEM of what is between its first `{` and the next `}`, or of all of it if there is
 /// no such pair, or nothing in it.
 pub(crate) fn slot(key: &str) -> u16 {
-    let inner = key.split_once('{').and_then(|(_, rest)| rest.split_once('}'));
-    let hashed = inner.map(|(inner, _)| inner).filter(|inner| !inner.is_empty());
+    let inner = key
+        .split_once('{')
+        .and_then(|(_, rest)| rest.split_once('}'));
+    let hashed = inner
+        .map(|(inner, _)| inner)
+        .filter(|inner| !inner.is_empty());
     let mut crc = 0_u16;
     for byte in hashed.unwrap_or(key).bytes() {
         crc ^= u16::from(byte) << 8;

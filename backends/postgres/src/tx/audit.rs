@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use tideway_engine::jobs::call::AuditReport;
-use tideway_engine::jobs::{Id, Name, Reason, Record, State};
+use tideway_engine::jobs::{Id, Name, Reason, Record, State, Unreadable};
 use tokio_postgres::types::Type;
 
 use super::{Call, Tx};
@@ -71,7 +71,7 @@ struct Beside {
 impl Tx<'_> {
     async fn page(&self, after: Option<Bits>) -> Result<Vec<(Stored, Beside)>, Failed> {
         let sql = format!(
-            "SELECT {COLUMNS}, prune_at, expires_at, keep FROM {{s}}.job WHERE $1::uuid IS NULL OR id > $1 \
+            "SELECT {COLUMNS}, prune_at, keep FROM {{s}}.job WHERE $1::uuid IS NULL OR id > $1 \
              ORDER BY id LIMIT $2"
         );
         let params: [Param<'_>; 2] = [(&after, Type::UUID), (&PAGE, Type::INT8)];
@@ -79,8 +79,8 @@ impl Tx<'_> {
         for row in &self.query(&sql, &params).await? {
             let beside = Beside {
                 band: row.try_get(28)?,
-                prune: row.try_get(29)?,
-                expires: row.try_get(30)?,
+                expires: row.try_get(29)?,
+                prune: row.try_get(30)?,
                 keep: row.try_get(31)?,
             };
             all.push((row::read(row)?, beside));
@@ -139,14 +139,16 @@ impl Tx<'_> {
 fn check(stored: &Stored, beside: &Beside, report: &mut AuditReport) {
     let job = &stored.job;
     let mut flaws = Vec::new();
-    if stored.damaged {
-        // Known and out of the way.
-        if job.reason != Some(Reason::Corrupt) {
-            flaws.push("it cannot be read");
+    match stored.flaw {
+        None => {
+            check_record(job, &mut flaws);
+            check_row(stored, beside, &mut flaws);
         }
-    } else {
-        check_record(job, &mut flaws);
-        check_row(stored, beside, &mut flaws);
+        // The release that packed it can check it.
+        Some(Unreadable::Version(_)) => {}
+        // Known and out of the way.
+        Some(_) if job.reason == Some(Reason::Corrupt) => {}
+        Some(_) => flaws.push("it cannot be read"),
     }
     for flaw in flaws {
         report

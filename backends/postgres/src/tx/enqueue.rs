@@ -144,7 +144,7 @@ impl Tx<'_> {
             job,
             parked: false,
             links: bits,
-            damaged: false,
+            flaw: None,
         };
         self.fresh.insert(stored.job.id());
         self.rows.insert(stored.job.id(), Some(stored.clone()));

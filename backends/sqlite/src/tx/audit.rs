@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use tideway_engine::jobs::call::AuditReport;
-use tideway_engine::jobs::{Name, Reason, Record, State};
+use tideway_engine::jobs::{Name, Reason, Record, State, Unreadable};
 
 use super::Tx;
 use crate::row::{self, Stored, links};
@@ -52,14 +52,16 @@ impl Tx<'_> {
     fn check(&self, stored: &Stored, report: &mut AuditReport) -> rusqlite::Result<()> {
         let job = &stored.job;
         let mut flaws = Vec::new();
-        if stored.damaged {
-            // Known and out of the way.
-            if job.reason != Some(Reason::Corrupt) {
-                flaws.push("it cannot be read");
+        match stored.flaw {
+            None => {
+                self.check_record(job, &mut flaws);
+                self.check_row(stored, &mut flaws)?;
             }
-        } else {
-            self.check_record(job, &mut flaws);
-            self.check_row(stored, &mut flaws)?;
+            // The release that packed it can check it.
+            Some(Unreadable::Version(_)) => {}
+            // Known and out of the way.
+            Some(_) if job.reason == Some(Reason::Corrupt) => {}
+            Some(_) => flaws.push("it cannot be read"),
         }
         for flaw in flaws {
             report

@@ -89,7 +89,7 @@ impl Tx<'_> {
                 job,
                 parked: false,
                 links,
-                damaged: false,
+                flaw: None,
             };
             let _ = self.apply(&mut stored, &Event::WaitFailed(failed))?;
         }

@@ -29,7 +29,7 @@ use std::time::Duration;
 use bytes::Reader;
 
 use super::spec::whole_millis;
-use super::{Conflict, Hold, Id, Keep, Spec, Unique, WaitFailed};
+use super::{Conflict, Failure, Hold, Id, Keep, Outcome, Reason, Spec, Unique, WaitFailed};
 
 /// The first byte.
 const VERSION: u8 = 1;
@@ -59,6 +59,27 @@ pub enum Unreadable {
     /// What is there at this byte cannot be, or is missing, or should not follow.
     #[error("the packed job is damaged at byte {0}: enqueue it again under another id")]
     Damaged(usize),
+}
+
+impl Unreadable {
+    /// How long a job of another release is left to workers that can read it.
+    pub const LEFT: Duration = Duration::from_secs(30);
+
+    /// How a store ends the lease of a job that a claim found so: nobody can run what is damaged, workers of the
+    /// release that packed it can run the rest.
+    #[must_use]
+    pub fn outcome(self) -> Outcome {
+        match self {
+            Self::Version(_) => Outcome::Released {
+                after: Self::LEFT,
+                unknown: true,
+            },
+            Self::Damaged(_) => Outcome::Dead {
+                reason: Reason::Corrupt,
+                failure: Failure::new("its record cannot be read"),
+            },
+        }
+    }
 }
 
 impl Spec {
