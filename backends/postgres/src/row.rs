@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tideway_engine::Wall;
 use tideway_engine::jobs::{
-    Failure, Id, Keep, Kind, Name, Owner, Reason, Record, Spec, State, Unreadable, later,
+    Failure, Id, Kind, Name, Owner, Reason, Record, Spec, State, Unreadable, later,
 };
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, Type};
@@ -231,7 +231,7 @@ pub(crate) fn pack(spec: &Spec) -> Vec<u8> {
 
 /// How long the record is kept after a success.
 pub(crate) fn keep(spec: &Spec) -> i64 {
-    millis(spec.keep.succeeded.max(Keep::LEAST))
+    millis(spec.kept(State::Succeeded))
 }
 
 fn some(n: u32) -> Option<i32> {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tideway_engine::Wall;
 use tideway_engine::jobs::{
-    Conflict, Failure, Hold, Id, Keep, Kind, Name, NewJob, Owner, Reason, Record, Spec, Start,
+    Conflict, Failure, Hold, Id, Kind, Name, NewJob, Owner, Reason, Record, Spec, Start,
     State, Unreadable, WaitFailed, later,
 };
 
@@ -131,8 +131,8 @@ pub(crate) fn pack(new: &NewJob) -> Vec<u8> {
         spec.band,
         spec.strikes,
     ]);
-    for keep in [spec.keep.succeeded, spec.keep.failed] {
-        out.extend(millis(keep.max(Keep::LEAST)).to_le_bytes());
+    for end in [State::Succeeded, State::Dead] {
+        out.extend(millis(spec.kept(end)).to_le_bytes());
     }
     out.extend(new.digest().to_le_bytes());
     name(&mut out, &spec.queue);

@@ -9,7 +9,7 @@ use rusqlite::Row;
 use rusqlite::types::{FromSql, ValueRef};
 use tideway_engine::Wall;
 use tideway_engine::jobs::{
-    Failure, Id, Keep, Kind, Name, Owner, Reason, Record, Spec, State, Unreadable, later,
+    Failure, Id, Kind, Name, Owner, Reason, Record, Spec, State, Unreadable, later,
 };
 
 /// What every reading statement selects, in the order [`read`] expects.
@@ -367,19 +367,15 @@ pub(crate) fn millis(time: Duration) -> i64 {
     later(Wall(0), time).0
 }
 
-/// How long the record is kept after the end, in milliseconds that fit a sum.
-pub(crate) fn keep(keep: Duration) -> i64 {
-    millis(keep.max(Keep::LEAST)).min(1 << 60)
+/// How long the record is kept after it ended in `state`, in milliseconds that fit a sum.
+pub(crate) fn keep(spec: &Spec, state: State) -> i64 {
+    millis(spec.kept(state)).min(1 << 60)
 }
 
 /// When an ended job's record may go.
 pub(crate) fn prune_at(job: &Record) -> Option<i64> {
-    let kept = match job.state {
-        State::Succeeded => job.spec.keep.succeeded,
-        _ => job.spec.keep.failed,
-    };
     let ended = job.ended_at.filter(|_| job.state.ended())?;
-    Some(ended.0.saturating_add(keep(kept)))
+    Some(ended.0.saturating_add(keep(&job.spec, job.state)))
 }
 
 /// A queue's name as the file has it, were it damaged.

@@ -137,7 +137,7 @@ impl Tx<'_> {
             "its expiry is another than asked",
         );
         must(
-            keep == row::keep(job.spec.keep.succeeded),
+            keep == row::keep(&job.spec, State::Succeeded),
             "its time to keep is another than asked",
         );
         must(

@@ -160,7 +160,7 @@ impl Tx<'_> {
             bits,
             job.digest as i64,
             job.enqueued_at.0,
-            row::keep(spec.keep.succeeded),
+            row::keep(spec, State::Succeeded),
             job.expires_at().map(|time| time.0),
             row::ids(&job.waits),
             &*self.packed,

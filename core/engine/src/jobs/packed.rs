@@ -84,7 +84,7 @@ impl Unreadable {
 
 impl Spec {
     /// Appends the packed form to `out`. [`unpack`](Self::unpack) reads back any spec that
-    /// [`NewJob::check`](super::NewJob::check) lets through, times cut to whole milliseconds.
+    /// [`NewJob::check`](super::NewJob::check) lets through, times rounded up to whole milliseconds.
     pub fn pack(&self, out: &mut Vec<u8>) {
         let there = |there, part| if there { part } else { 0 };
         let parts = there(self.timeout.is_some(), part::TIMEOUT)

@@ -178,12 +178,7 @@ impl Record {
     /// When a store may forget it; `None` before its end.
     #[must_use]
     pub fn forget_at(&self) -> Option<Wall> {
-        let keep = match self.state {
-            State::Succeeded => self.spec.keep.succeeded,
-            _ => self.spec.keep.failed,
-        };
-        let ended = self.ended_at?;
-        Some(super::later(ended, keep.max(super::Keep::LEAST)))
+        Some(super::later(self.ended_at?, self.spec.kept(self.state)))
     }
 
     /// Its crashes, as they counted when its last owner held it: the measure of who is guilty when that owner

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::record::State;
 use super::retry::Retry;
 use super::{Id, Name};
 use crate::map::FoldHasher;
@@ -158,11 +159,13 @@ impl Start {
 /// `delay` after `now` in whole milliseconds, rounded up: a job is late rather than early.
 #[must_use]
 pub fn later(now: Wall, delay: Duration) -> Wall {
-    let millis = delay.as_nanos().div_ceil(1_000_000);
-    Wall(
-        now.0
-            .saturating_add(i64::try_from(millis).unwrap_or(i64::MAX)),
-    )
+    let millis = i64::try_from(whole_millis(delay)).unwrap_or(i64::MAX);
+    Wall(now.0.saturating_add(millis))
+}
+
+/// Whole milliseconds, rounded up, as every time is stored; the most there are for what 64 bits do not hold.
+pub(super) fn whole_millis(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
 
 /// A job on its way into a store.
@@ -276,6 +279,16 @@ impl Spec {
         }
     }
 
+    /// How long its record is kept after it ended in `state`.
+    #[must_use]
+    pub fn kept(&self, state: State) -> Duration {
+        let asked = match state {
+            State::Succeeded => self.keep.succeeded,
+            _ => self.keep.failed,
+        };
+        asked.max(Keep::LEAST)
+    }
+
     /// How many bands a queue has.
     pub const BANDS: u8 = 8;
     /// The most jobs one job may wait for.
@@ -360,9 +373,4 @@ mod millis_always {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
         u64::deserialize(from).map(Duration::from_millis)
     }
-}
-
-/// Whole milliseconds, rounded down, as a time of a spec is stored.
-pub(super) fn whole_millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
