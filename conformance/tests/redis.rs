@@ -12,6 +12,8 @@ mod a_killed_server_is_found_again;
 mod a_lost_reply_is_told_by_a_repeat;
 #[path = "redis/a_server_that_cannot_keep_jobs_is_refused.rs"]
 mod a_server_that_cannot_keep_jobs_is_refused;
+#[path = "redis/a_server_that_hangs_up_is_not_overrun.rs"]
+mod a_server_that_hangs_up_is_not_overrun;
 #[path = "redis/a_slot_that_moves_is_waited_for.rs"]
 mod a_slot_that_moves_is_waited_for;
 #[path = "redis/calls_have_deadlines.rs"]

@@ -130,7 +130,7 @@ impl Inner {
                 }
             }
         };
-        match self.address.within(self.timeout, work).await {
+        match self.address.net().within(self.timeout, work).await {
             Some(done) => done,
             None => Err(Failed::Store(stage.late(self))),
         }
@@ -180,7 +180,7 @@ impl Inner {
                 }
             }
         };
-        match self.address.within(self.timeout, work).await {
+        match self.address.net().within(self.timeout, work).await {
             Some(done) => done,
             None => Err(stage.late(self)),
         }

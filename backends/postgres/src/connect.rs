@@ -1,11 +1,10 @@
 //! One connection: found among the hosts of the address, driven by a task of the application's runtime.
 
-use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
 use futures_channel::oneshot;
-use futures_util::future::{Either, select};
+use futures_util::future::select;
 use tideway::jobs::StoreError;
 use tideway_driver::{Net, NetStream};
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
@@ -141,22 +140,10 @@ impl Address {
                 }
             }
         };
-        let time = self.net.sleep(Duration::from_secs(5));
+        let net = self.net.clone();
         self.net.spawn(async move {
-            let _ = select(pin!(work), time).await;
+            net.within(Duration::from_secs(5), work).await;
         });
-    }
-
-    /// `work`, unless `time` is over before.
-    pub(crate) async fn within<T>(
-        &self,
-        time: Duration,
-        work: impl Future<Output = T>,
-    ) -> Option<T> {
-        match select(pin!(work), self.net.sleep(time)).await {
-            Either::Left((out, _)) => Some(out),
-            Either::Right(_) => None,
-        }
     }
 
     pub(crate) fn net(&self) -> &Net {

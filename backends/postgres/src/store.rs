@@ -111,7 +111,7 @@ impl Postgres {
             (None, false) => Some(Address::new(url, None, net.clone())?),
             (None, true) => None,
         };
-        let durability = address
+        let durability = net
             .within(options.timeout, prepare(&address, &schema, options.migrate))
             .await;
         let late = || {

@@ -77,8 +77,13 @@ pub(crate) async fn open(net: Net, url: &str, options: Options) -> Result<Arc<In
     });
     // Before the first call, so that no hint is missed from then on.
     let first = hub::subscribe(&inner).await?;
-    let task = hub::listen(Arc::downgrade(&inner), first, closed);
-    inner.nodes.net.spawn(task);
+    let net = inner.nodes.net.clone();
+    net.spawn(hub::listen(
+        net.clone(),
+        Arc::downgrade(&inner),
+        first,
+        closed,
+    ));
     Ok(inner)
 }
 

@@ -13,8 +13,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use tideway_engine::Wall;
 use tideway_engine::jobs::{
-    Conflict, Failure, Hold, Id, Kind, Name, NewJob, Owner, Reason, Record, Spec, Start,
-    State, Unreadable, WaitFailed, later,
+    Conflict, Failure, Hold, Id, Kind, Name, NewJob, Owner, Reason, Record, Spec, Start, State,
+    Unreadable, WaitFailed, later,
 };
 
 /// Times are kept as doubles: all beyond this is for ever.

@@ -63,7 +63,12 @@ pub async fn part_of_a_millisecond_is_rounded_up(cx: &Cx) {
     );
     // A minute at least is kept, so a minute and a half millisecond is what was asked.
     let minute = Duration::from_micros(60_000_500);
-    let new = || job("mail").timeout(minute).expiry(minute).keep(minute, minute);
+    let new = || {
+        job("mail")
+            .timeout(minute)
+            .expiry(minute)
+            .keep(minute, minute)
+    };
     let end = Some(Wall(now.0 + 60_001));
     let id = cx.add(new().build()).await;
     same(cx.record(id).await.expires_at(), end, "it may start late");
