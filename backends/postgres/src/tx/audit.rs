@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use tideway_engine::jobs::call::AuditReport;
-use tideway_engine::jobs::{Id, Name, Reason, Record, State, Unreadable};
+use tideway_engine::jobs::{Id, Name, Reason, State, Unreadable};
 use tokio_postgres::types::Type;
 
 use super::{Call, Tx};
@@ -141,7 +141,7 @@ fn check(stored: &Stored, beside: &Beside, report: &mut AuditReport) {
     let mut flaws = Vec::new();
     match stored.flaw {
         None => {
-            check_record(job, &mut flaws);
+            flaws = job.flaws();
             check_row(stored, beside, &mut flaws);
         }
         // The release that packed it can check it.
@@ -155,47 +155,6 @@ fn check(stored: &Stored, beside: &Beside, report: &mut AuditReport) {
             .flaws
             .push(format!("job {} ({}): {flaw}", job.id(), job.state.as_str()));
     }
-}
-
-fn check_record(job: &Record, flaws: &mut Vec<&'static str>) {
-    let state = job.state;
-    let ended_badly = matches!(state, State::Dead | State::Cancelled);
-    let held = job.owner.is_some() && job.settled.is_none() || job.abandoned;
-    let all = [
-        (
-            (state == State::Waiting) <= !job.waits.is_empty(),
-            "it waits for nothing",
-        ),
-        (
-            ended_badly == job.reason.is_some(),
-            "only an end that was none of its doing has a reason",
-        ),
-        (
-            state.ended() == job.ended_at.is_some(),
-            "only an end has a time of end",
-        ),
-        (
-            state != State::Running || held,
-            "its lease is nobody's or settled",
-        ),
-        (
-            (job.token > 0) == job.owner.is_some(),
-            "its token disagrees with its owner",
-        ),
-        (
-            state != State::Succeeded || job.payload.is_empty(),
-            "its payload outlives its success",
-        ),
-        (
-            job.errors.len() <= Record::MAX_ERRORS,
-            "it keeps too many failures",
-        ),
-    ];
-    flaws.extend(
-        all.into_iter()
-            .filter(|(right, _)| !right)
-            .map(|(_, flaw)| flaw),
-    );
 }
 
 fn check_row(stored: &Stored, beside: &Beside, flaws: &mut Vec<&'static str>) {

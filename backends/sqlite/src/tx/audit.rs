@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use tideway_engine::jobs::call::AuditReport;
-use tideway_engine::jobs::{Name, Reason, Record, State, Unreadable};
+use tideway_engine::jobs::{Name, Reason, State, Unreadable};
 
 use super::Tx;
 use crate::row::{self, Stored, links};
@@ -54,7 +54,7 @@ impl Tx<'_> {
         let mut flaws = Vec::new();
         match stored.flaw {
             None => {
-                self.check_record(job, &mut flaws);
+                flaws = job.flaws();
                 self.check_row(stored, &mut flaws)?;
             }
             // The release that packed it can check it.
@@ -69,45 +69,6 @@ impl Tx<'_> {
                 .push(format!("job {} ({}): {flaw}", job.id(), job.state.as_str()));
         }
         Ok(())
-    }
-
-    fn check_record(&self, job: &Record, flaws: &mut Vec<&'static str>) {
-        let mut must = |right: bool, flaw| {
-            if !right {
-                flaws.push(flaw);
-            }
-        };
-        let state = job.state;
-        must(
-            (state == State::Waiting) <= !job.waits.is_empty(),
-            "it waits for nothing",
-        );
-        must(
-            matches!(state, State::Dead | State::Cancelled) == job.reason.is_some(),
-            "only an end that was none of its doing has a reason",
-        );
-        must(
-            state.ended() == job.ended_at.is_some(),
-            "only an end has a time of end",
-        );
-        must(
-            state != State::Running
-                || job.owner.is_some() && job.settled.is_none()
-                || job.abandoned,
-            "its lease is nobody's or settled",
-        );
-        must(
-            (job.token > 0) == job.owner.is_some(),
-            "its token disagrees with its owner",
-        );
-        must(
-            state != State::Succeeded || job.payload.is_empty(),
-            "its payload outlives its success",
-        );
-        must(
-            job.errors.len() <= Record::MAX_ERRORS,
-            "it keeps too many failures",
-        );
     }
 
     fn check_row(&self, stored: &Stored, flaws: &mut Vec<&'static str>) -> rusqlite::Result<()> {

@@ -199,6 +199,50 @@ impl Record {
     pub fn lapsed(&self, now: Wall) -> bool {
         self.lease_until <= now || self.lease_until > super::later(now, self.lease)
     }
+
+    /// What is wrong with it by itself, for audits: nothing, unless a store or somebody else damaged it.
+    #[must_use]
+    pub fn flaws(&self) -> Vec<&'static str> {
+        let state = self.state;
+        let ended_badly = matches!(state, State::Dead | State::Cancelled);
+        let held = self.owner.is_some() && self.settled.is_none();
+        let all = [
+            (
+                state != State::Waiting || !self.waits.is_empty(),
+                "it waits for nothing",
+            ),
+            (
+                state != State::Pending || self.waits.is_empty(),
+                "it is pending and waits for a job",
+            ),
+            (
+                ended_badly == self.reason.is_some(),
+                "only an end that was none of its doing has a reason",
+            ),
+            (
+                state.ended() == self.ended_at.is_some(),
+                "only an end has a time of end",
+            ),
+            (
+                state != State::Running || held,
+                "its lease is nobody's or settled",
+            ),
+            (
+                (self.token > 0) == self.owner.is_some(),
+                "its token disagrees with its owner",
+            ),
+            (
+                state != State::Succeeded || self.payload.is_empty(),
+                "its payload outlives its success",
+            ),
+            (
+                self.errors.len() <= Self::MAX_ERRORS,
+                "it keeps too many failures",
+            ),
+        ];
+        let wrong = all.into_iter().filter(|(right, _)| !right);
+        wrong.map(|(_, flaw)| flaw).collect()
+    }
 }
 
 /// Where a job is.
@@ -314,6 +358,38 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::jobs::Name;
+
+    #[test]
+    fn each_flaw_is_told() {
+        let name = || Name::new("mail").expect("a name");
+        let spec = Spec::new(Id::from_u128(1), name(), name());
+        let payload = Bytes::from_static(b"{}");
+        let well = Record::unclaimed(Arc::new(spec), payload, 0, Wall(0), Wall(0));
+        assert!(well.flaws().is_empty());
+        type Damage = fn(&mut Record);
+        let damages: [Damage; 8] = [
+            |job| job.state = State::Waiting,
+            |job| job.waits.push(Id::from_u128(2)),
+            |job| job.reason = Some(Reason::Asked),
+            |job| job.ended_at = Some(Wall(0)),
+            |job| job.state = State::Running,
+            |job| job.token = 1,
+            |job| {
+                (job.state, job.ended_at) = (State::Succeeded, Some(Wall(0)));
+            },
+            |job| job.errors = vec![Failure::new("it"); Record::MAX_ERRORS + 1],
+        ];
+        let mut told = std::collections::BTreeSet::new();
+        for (at, damage) in damages.into_iter().enumerate() {
+            let mut job = well.clone();
+            damage(&mut job);
+            let flaws = job.flaws();
+            assert_eq!(flaws.len(), 1, "damage {at}: {flaws:?}");
+            told.extend(flaws);
+        }
+        assert_eq!(told.len(), damages.len());
+    }
 
     proptest! {
         #[test]
