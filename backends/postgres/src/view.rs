@@ -13,7 +13,7 @@ use crate::error::fatal;
 use crate::row::{self, COLUMNS};
 use crate::sql::Bits;
 use crate::store::{Inner, unreadable};
-use crate::tx::pages::{after, cut, matching, params};
+use crate::tx::pages::{matching, params};
 
 /// One page of the jobs that match, by id.
 pub(crate) async fn list(
@@ -24,13 +24,13 @@ pub(crate) async fn list(
 ) -> Result<Page<Record>, StoreError> {
     let (sql, values) = matching(COLUMNS, filter);
     let mut items = Vec::new();
-    if let Some(after) = after(from) {
+    if let Ok(after) = from.id() {
         let rows = inner
-            .read(&sql, &params(&values, &after, limit).each())
+            .read(&sql, &params(&values, after, limit).each())
             .await?;
         items = read(&rows)?;
     }
-    let (items, next) = cut(items, limit, Record::id);
+    let (items, next) = Cursor::cut(items, limit, Record::id);
     Ok(Page {
         items,
         next,
@@ -62,13 +62,14 @@ pub(crate) async fn expired(
     from: &Cursor,
     limit: u32,
 ) -> Result<Page<Expired>, StoreError> {
-    let Some(after) = after(from) else {
+    let Ok(after) = from.id() else {
         return Ok(Page {
             items: Vec::new(),
             next: None,
             now: now(inner).await?,
         });
     };
+    let after = after.map(row::id);
     let clock = inner.now().map(|time| time.0);
     let most = i64::from(limit.max(1)) + 1;
     let sql = format!("SELECT {COLUMNS} FROM {{s}}.expired_1($1, $2, $3)");
@@ -85,7 +86,7 @@ pub(crate) async fn expired(
     let Some((head, rows)) = rows.split_first() else {
         return Err(fatal("the server did not answer what was asked"));
     };
-    let (jobs, next) = cut(read(rows)?, limit, Record::id);
+    let (jobs, next) = Cursor::cut(read(rows)?, limit, Record::id);
     let cohorts = cohorts(inner, &jobs).await?;
     let lapse = |job: &Record| {
         let crashes = job.crashes_when_held();

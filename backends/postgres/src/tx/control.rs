@@ -73,13 +73,13 @@ impl Tx<'_> {
                 limit,
             } => {
                 let (sql, values) = pages::matching("id", filter);
-                match pages::after(after) {
-                    Some(after) => {
-                        let params = pages::params(&values, &after, *limit);
+                match after.id() {
+                    Ok(after) => {
+                        let params = pages::params(&values, after, *limit);
                         let rows = self.query(&sql, &params.each()).await?;
-                        pages::cut(Self::ids(&rows)?, *limit, |id| *id)
+                        Cursor::cut(Self::ids(&rows)?, *limit, |id| *id)
                     }
-                    None => (Vec::new(), None::<Cursor>),
+                    Err(_) => (Vec::new(), None),
                 }
             }
         };

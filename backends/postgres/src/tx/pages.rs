@@ -1,36 +1,13 @@
 //! Listings by id, page by page. A cursor is the last id of the page before.
 
 use tideway_engine::jobs::Id;
-use tideway_engine::jobs::call::{Cursor, Filter};
+use tideway_engine::jobs::call::Filter;
 use tokio_postgres::types::Type;
 
 use super::Tx;
 use crate::error::Failed;
 use crate::row::{self, COLUMNS, Stored};
 use crate::sql::{Bits, Param};
-
-/// What sorts right before the first id of a page: an id, or nothing; `None` for a cursor no store of this
-/// kind made.
-pub(crate) fn after(cursor: &Cursor) -> Option<Option<Bits>> {
-    match &cursor.0 {
-        None => Some(None),
-        Some(text) => text.parse().ok().map(|id| Some(row::id(id))),
-    }
-}
-
-/// Cuts items, of which there may be one more than `limit`, to a page.
-pub(crate) fn cut<T>(
-    mut items: Vec<T>,
-    limit: u32,
-    id: impl Fn(&T) -> Id,
-) -> (Vec<T>, Option<Cursor>) {
-    let limit = limit.max(1) as usize;
-    let more = items.len() > limit;
-    items.truncate(limit);
-    let last = items.last().filter(|_| more);
-    let next = last.map(|item| Cursor(Some(id(item).to_string().into())));
-    (items, next)
-}
 
 /// The values of a filter, as parameters from `$3` on.
 pub(crate) struct Values {
@@ -62,14 +39,14 @@ pub(crate) fn matching(what: &str, filter: &Filter) -> (String, Values) {
 
 /// The parameters of [`matching`].
 pub(crate) struct Params<'a> {
-    after: &'a Option<Bits>,
+    after: Option<Bits>,
     most: i64,
     values: &'a Values,
 }
 
-pub(crate) fn params<'a>(values: &'a Values, after: &'a Option<Bits>, limit: u32) -> Params<'a> {
+pub(crate) fn params(values: &Values, after: Option<Id>, limit: u32) -> Params<'_> {
     Params {
-        after,
+        after: after.map(row::id),
         most: i64::from(limit.max(1)) + 1,
         values,
     }
@@ -77,7 +54,7 @@ pub(crate) fn params<'a>(values: &'a Values, after: &'a Option<Bits>, limit: u32
 
 impl Params<'_> {
     pub(crate) fn each(&self) -> Vec<Param<'_>> {
-        let mut all: Vec<Param<'_>> = vec![(self.after, Type::UUID), (&self.most, Type::INT8)];
+        let mut all: Vec<Param<'_>> = vec![(&self.after, Type::UUID), (&self.most, Type::INT8)];
         all.extend(
             self.values
                 .texts

@@ -8,7 +8,7 @@ use tideway_engine::jobs::{Id, Record};
 
 use super::control::{Ids, filter_args};
 use super::settle::in_order;
-use super::{CHUNK, after, cursor, id};
+use super::{CHUNK, bits, id};
 use crate::nodes::Tag;
 use crate::row;
 use crate::scripts::{JOBS, LIST};
@@ -66,11 +66,11 @@ impl Inner {
             None => self.all_tags().await?,
         };
         let limit = limit.max(1) as usize;
-        let Some(from) = &after(from) else {
+        let Ok(from) = from.id() else {
             let now = self.stats_of(&self.tag(0)).await?.now;
             return Ok((now, Vec::new(), None));
         };
-        let read = &read;
+        let (from, read) = (&bits(from), &read);
         let parts = tags
             .iter()
             .map(|tag| self.first_of(tag, filter, from, limit, bare, read));
@@ -95,7 +95,7 @@ impl Inner {
             Some(now) => now,
             None => self.stats_of(&self.tag(0)).await?.now,
         };
-        Ok((now, all, next.map(cursor)))
+        Ok((now, all, next.map(Cursor::behind)))
     }
 
     /// Up to `limit` matches, and one more, of one tag.

@@ -11,7 +11,7 @@ use tideway_engine::jobs::call::{Beat, Beaten, Cursor, Expired, Page, Settle, Se
 use tideway_engine::jobs::{Fence, Outcome, Owner, Record};
 
 use super::enqueue::{Told, chunks};
-use super::{CHUNK, Reply, after, cursor};
+use super::{CHUNK, Reply, bits};
 use crate::error::unreadable;
 use crate::nodes::Tag;
 use crate::row;
@@ -128,7 +128,7 @@ impl Inner {
         limit: u32,
     ) -> Result<Page<Expired>, StoreError> {
         let tags = &self.all_tags().await?;
-        let Some(from) = &after(from) else {
+        let Ok(from) = from.id() else {
             let now = self.now().await?;
             return Ok(Page {
                 items: Vec::new(),
@@ -136,7 +136,7 @@ impl Inner {
                 now,
             });
         };
-        let limit = limit.max(1);
+        let (from, limit) = (&bits(from), limit.max(1));
         let pages = tags.iter().map(|tag| async move {
             let mut call = self.call(tag, &EXPIRED);
             call.arg(from).arg(limit);
@@ -155,8 +155,7 @@ impl Inner {
             jobs.extend(some);
         }
         jobs.sort_by_key(Record::id);
-        more |= jobs.len() > limit as usize;
-        jobs.truncate(limit as usize);
+        let (jobs, cut) = Cursor::cut(jobs, limit, Record::id);
         let cohorts = self.cohorts(tags, &jobs).await?;
         let items = jobs.iter().filter_map(|job| {
             let (owner, crashes) = (job.owner?, job.crashes_when_held()?);
@@ -168,7 +167,10 @@ impl Inner {
         });
         Ok(Page {
             items: items.collect(),
-            next: jobs.last().filter(|_| more).map(|job| cursor(job.id())),
+            next: cut.or_else(|| {
+                let last = jobs.last().filter(|_| more)?;
+                Some(Cursor::behind(last.id()))
+            }),
             now: match now {
                 Some(now) => now,
                 None => self.now().await?,

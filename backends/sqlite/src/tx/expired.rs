@@ -8,7 +8,7 @@ use tideway_engine::jobs::call::{Cursor, Expired, Page};
 use tideway_engine::jobs::{Id, Kind, Owner, Record};
 
 use super::Tx;
-use super::pages::{after, cut};
+use super::pages::bits;
 use crate::row;
 
 impl Tx<'_> {
@@ -16,8 +16,9 @@ impl Tx<'_> {
     pub(crate) fn expired(&self, from: &Cursor, limit: u32) -> rusqlite::Result<Page<Expired>> {
         let mut items = Vec::new();
         let mut next = None;
-        if let Some(after) = after(from) {
-            let (ids, more) = cut(self.lapsed(&after, limit)?, limit);
+        if let Ok(after) = from.id() {
+            let lapsed = self.lapsed(&bits(after), limit)?;
+            let (ids, more) = Cursor::cut(lapsed, limit, |id| *id);
             let mut cohorts = BTreeMap::new();
             for id in &ids {
                 if let Some(stored) = self.load(*id)? {

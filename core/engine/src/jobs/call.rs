@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::record::{Record, State};
 use super::step::{Fence, Kind, Outcome, Refused};
-use super::{Id, Name, NewJob, Owner, Start};
+use super::{Id, IdError, Name, NewJob, Owner, Start};
 use crate::time::Wall;
 
 /// What became of one enqueued job.
@@ -181,6 +181,35 @@ impl Expired {
 /// Where a listing goes on; opaque, made by the store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cursor(pub Option<Box<str>>);
+
+/// For stores that list by id: the cursor is the text of the last id looked at.
+impl Cursor {
+    /// The page behind `id`.
+    #[must_use]
+    pub fn behind(id: Id) -> Self {
+        Self(Some(id.to_string().into()))
+    }
+
+    /// The id that the page goes on behind; `None` from the beginning.
+    ///
+    /// # Errors
+    ///
+    /// [`IdError`] if it was made by no store of this kind: its page is empty, and the last.
+    pub fn id(&self) -> Result<Option<Id>, IdError> {
+        self.0.as_deref().map(str::parse).transpose()
+    }
+
+    /// Cuts items that are in order of their ids, one more than fit if there are so many, to a page of at most
+    /// `limit` (at least 1); where the next page begins.
+    pub fn cut<T>(mut items: Vec<T>, limit: u32, id: impl Fn(&T) -> Id) -> (Vec<T>, Option<Self>) {
+        let limit = limit.max(1) as usize;
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let last = items.last().filter(|_| more);
+        let next = last.map(|item| Self::behind(id(item)));
+        (items, next)
+    }
+}
 
 /// One page of a listing.
 #[derive(Clone, Debug, PartialEq)]
