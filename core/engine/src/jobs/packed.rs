@@ -151,6 +151,8 @@ impl Spec {
         let mut from = Reader::new(packed);
         match from.byte()? {
             VERSION => {}
+            // No release writes it, a broken disk does.
+            0 => return Err(Unreadable::Damaged(0)),
             other => return Err(Unreadable::Version(other)),
         }
         let id = from.id()?;
