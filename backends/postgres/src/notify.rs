@@ -21,7 +21,6 @@ use tokio_postgres::types::Type;
 
 use crate::connect::Address;
 use crate::error::Doubt;
-use crate::row;
 use crate::sql::Bits;
 use crate::store::Inner;
 
@@ -185,7 +184,7 @@ impl Inner {
             .read("SELECT DISTINCT queue FROM {s}.tally", &[])
             .await?;
         for row in &rows {
-            hints.queues.insert(row::name(row.get(0)));
+            hints.queues.insert(Name::readable(row.get(0)));
         }
         let owners: Vec<Bits> = self
             .wakes

@@ -100,13 +100,11 @@ pub(crate) fn read(row: &Row) -> Result<Stored, tokio_postgres::Error> {
             None
         });
     let more = more.unwrap_or_default();
-    let state = usize::try_from(row.try_get::<_, i16>(14)?).ok();
-    let state = state
-        .and_then(|code| State::ALL.get(code).copied())
-        .unwrap_or_else(|| {
-            flaw = Some(DAMAGED);
-            State::Dead
-        });
+    let state = u8::try_from(row.try_get::<_, i16>(14)?).ok();
+    let state = state.and_then(State::of).unwrap_or_else(|| {
+        flaw = Some(DAMAGED);
+        State::Dead
+    });
     let settled: Option<i16> = row.try_get(16)?;
     let waits: Option<&[u8]> = row.try_get(22)?;
     let (waits, _) = waits.unwrap_or_default().as_chunks::<16>();
@@ -176,42 +174,25 @@ fn replacement(row: &Row, id: Id) -> Result<Spec, tokio_postgres::Error> {
         strikes: 1,
         expiry: expires_at
             .map(|until| Duration::from_millis(until.saturating_sub(enqueued_at).unsigned_abs())),
-        group: row.try_get::<_, Option<&str>>(21)?.map(name),
-        ..Spec::new(id, name(row.try_get(19)?), name(row.try_get(20)?))
+        group: row.try_get::<_, Option<&str>>(21)?.map(Name::readable),
+        ..Spec::new(
+            id,
+            Name::readable(row.try_get(19)?),
+            Name::readable(row.try_get(20)?),
+        )
     })
 }
 
-/// A name as the tables have it, were they damaged.
-pub(crate) fn name(text: &str) -> Name {
-    Name::new(text).unwrap_or_else(|_| Name::new("unreadable").expect("it is a name"))
-}
-
-/// How a lease ends, by the code of `job.settled`. Appended to, never reordered.
-const SETTLED: [Kind; 10] = [
-    Kind::Succeed,
-    Kind::Retry,
-    Kind::Die,
-    Kind::Stop,
-    Kind::Snooze,
-    Kind::Release,
-    Kind::Abandon,
-    Kind::Lapse,
-    Kind::Crash,
-    Kind::Bury,
-];
-
 pub(crate) fn kind(code: i16) -> Option<Kind> {
-    SETTLED.get(usize::try_from(code).ok()?).copied()
+    Kind::of(u8::try_from(code).ok()?)
 }
 
 pub(crate) fn settled(kind: Kind) -> Option<i16> {
-    let at = SETTLED.iter().position(|known| *known == kind)?;
-    i16::try_from(at).ok()
+    kind.code().map(i16::from)
 }
 
 pub(crate) fn state(state: State) -> i16 {
-    let at = State::ALL.iter().position(|known| *known == state);
-    at.unwrap_or_default() as i16
+    i16::from(state.code())
 }
 
 pub(crate) fn id(id: Id) -> Bits {

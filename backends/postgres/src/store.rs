@@ -368,7 +368,7 @@ impl JobStore for Postgres {
                 let hints: Vec<Name> = hints
                     .unwrap_or_default()
                     .into_iter()
-                    .map(row::name)
+                    .map(Name::readable)
                     .collect();
                 inner.hint_queues(hints.iter());
                 leases.settled(row).map_err(unreadable)

@@ -162,7 +162,7 @@ pub(crate) async fn stats(inner: &Inner) -> Result<Stats, StoreError> {
 }
 
 fn queue(row: &Row) -> Result<Option<(Name, QueueStats)>, tokio_postgres::Error> {
-    let Some(name) = row.try_get::<_, Option<&str>>(0)?.map(row::name) else {
+    let Some(name) = row.try_get::<_, Option<&str>>(0)?.map(Name::readable) else {
         return Ok(None);
     };
     let mut stats = QueueStats::empty(name.clone());

@@ -34,23 +34,9 @@ mod flag {
     pub(super) const EXPIRY: u8 = 16;
 }
 
-/// How a lease ends, by its code less one. Appended to, never reordered.
-const SETTLED: [Kind; 10] = [
-    Kind::Succeed,
-    Kind::Retry,
-    Kind::Die,
-    Kind::Stop,
-    Kind::Snooze,
-    Kind::Release,
-    Kind::Abandon,
-    Kind::Lapse,
-    Kind::Crash,
-    Kind::Bury,
-];
-
-/// The row of this code.
+/// The row of this code: one more than the core's, since 0 is none.
 pub(crate) fn kind(code: u8) -> Option<Kind> {
-    SETTLED.get(usize::from(code).checked_sub(1)?).copied()
+    Kind::of(code.checked_sub(1)?)
 }
 
 /// The code of a reason, and the id that belongs to it.
@@ -76,11 +62,6 @@ pub(crate) fn id(id: Id) -> [u8; 16] {
 
 pub(crate) fn owner(owner: Owner) -> [u8; 16] {
     owner.0.to_be_bytes()
-}
-
-pub(crate) fn state(state: State) -> u8 {
-    let at = State::ALL.iter().position(|known| *known == state);
-    at.and_then(|at| u8::try_from(at).ok()).unwrap_or_default()
 }
 
 /// Whole milliseconds, rounded up.
@@ -235,7 +216,7 @@ fn blank(spec: Spec, payload: Vec<u8>, digest: u64) -> Record {
 fn fixed(bytes: &[u8], id: Id) -> (Spec, u64, Option<Unreadable>) {
     let mut spec = Spec {
         strikes: 1,
-        ..Spec::new(id, unreadable(), unreadable())
+        ..Spec::new(id, Name::readable(""), Name::readable(""))
     };
     let mut digest = 0;
     let packed = header(&mut spec, &mut digest, bytes).map(Spec::unpack);
@@ -278,10 +259,6 @@ fn skip(from: &mut Reader<'_>, parts: u8) -> Option<(Name, Name, Option<Name>)> 
     Some((names.0, names.1, group))
 }
 
-fn unreadable() -> Name {
-    Name::new("unreadable").expect("it is a name")
-}
-
 /// Fills in what the scripts read too; the packed specification is left.
 fn header<'a>(spec: &mut Spec, digest: &mut u64, bytes: &'a [u8]) -> Option<&'a [u8]> {
     let mut from = Reader(bytes);
@@ -297,11 +274,11 @@ fn header<'a>(spec: &mut Spec, digest: &mut u64, bytes: &'a [u8]) -> Option<&'a 
 
 fn changing(job: &mut Record, bytes: &[u8]) -> Option<()> {
     let mut from = Reader(bytes);
-    let state = *State::ALL.get(usize::from(from.byte()?))?;
+    let state = State::of(from.byte()?)?;
     let settled = from.byte()?;
     let reason = from.byte()?;
     let flags = u16::from_le_bytes(from.array()?);
-    job.settled = (settled > 0).then(|| kind(settled)).flatten();
+    job.settled = kind(settled);
     job.run_at = time(from.double()?);
     job.enqueued_at = time(from.double()?);
     job.attempt = from.count()?;

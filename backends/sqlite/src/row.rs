@@ -63,7 +63,7 @@ const DAMAGED: Unreadable = Unreadable::Damaged(0);
 pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<Stored> {
     let mut from = Reader { row, flaw: None };
     let id = Id::from_u128(u128::from_be_bytes(from.or(1, [0; 16])));
-    let state = from.code(2, &State::ALL, State::Dead);
+    let state = from.state(2);
     let flags = from.int(23);
     let reason = from.json(28);
     let errors: Option<Vec<Failure>> = from.json(29);
@@ -228,19 +228,14 @@ impl Reader<'_, '_> {
         self.maybe(at)
     }
 
-    fn code<T: Copy>(&mut self, at: usize, all: &[T], other: T) -> T {
-        let code = usize::try_from(self.int(at)).ok();
-        code.and_then(|code| all.get(code).copied())
-            .unwrap_or_else(|| {
-                self.flawed(DAMAGED);
-                other
-            })
+    fn state(&mut self, at: usize) -> State {
+        let state = u8::try_from(self.int(at)).ok().and_then(State::of);
+        self.must(state.is_some());
+        state.unwrap_or(State::Dead)
     }
 
     fn kind(&mut self, code: i64) -> Option<Kind> {
-        let kind = usize::try_from(code)
-            .ok()
-            .and_then(|code| SETTLED.get(code).copied());
+        let kind = u8::try_from(code).ok().and_then(Kind::of);
         self.must(kind.is_some());
         kind
     }
@@ -279,6 +274,7 @@ impl Reader<'_, '_> {
             Err(why) => self.flawed(why),
         }
         let band = self.int(4);
+        let name = |at| Name::readable(self.str(at).unwrap_or_default());
         Spec {
             band: u8::try_from(band).unwrap_or_default(),
             strikes: 1,
@@ -286,50 +282,14 @@ impl Reader<'_, '_> {
                 let lasts = until.saturating_sub(self.int(25));
                 Duration::from_millis(lasts.unsigned_abs())
             }),
-            group: self.name(6),
-            ..Spec::new(
-                id,
-                self.name(3).unwrap_or_else(unreadable),
-                self.name(5).unwrap_or_else(unreadable),
-            )
+            group: self.str(6).and_then(|text| Name::new(text).ok()),
+            ..Spec::new(id, name(3), name(5))
         }
     }
 
-    fn name(&self, at: usize) -> Option<Name> {
-        let text = self.row.get_ref(at).ok()?.as_str().ok()?;
-        Name::new(text).ok()
+    fn str(&self, at: usize) -> Option<&str> {
+        self.row.get_ref(at).ok()?.as_str().ok()
     }
-}
-
-fn unreadable() -> Name {
-    Name::new("unreadable").expect("it is a name")
-}
-
-/// How a lease ends, by the code of `job.settled`. Appended to, never reordered.
-const SETTLED: [Kind; 10] = [
-    Kind::Succeed,
-    Kind::Retry,
-    Kind::Die,
-    Kind::Stop,
-    Kind::Snooze,
-    Kind::Release,
-    Kind::Abandon,
-    Kind::Lapse,
-    Kind::Crash,
-    Kind::Bury,
-];
-
-pub(crate) fn settled(kind: Kind) -> Option<i64> {
-    let at = SETTLED.iter().position(|known| *known == kind)?;
-    i64::try_from(at).ok()
-}
-
-/// The code of [`Kind::Succeed`], which the settling statement writes itself.
-pub(crate) const SUCCEED: i64 = 0;
-
-pub(crate) fn state(state: State) -> i64 {
-    let at = State::ALL.iter().position(|known| *known == state);
-    at.unwrap_or_default() as i64
 }
 
 pub(crate) fn flags(job: &Record) -> i64 {
@@ -376,9 +336,4 @@ pub(crate) fn keep(spec: &Spec, state: State) -> i64 {
 pub(crate) fn prune_at(job: &Record) -> Option<i64> {
     let ended = job.ended_at.filter(|_| job.state.ended())?;
     Some(ended.0.saturating_add(keep(&job.spec, job.state)))
-}
-
-/// A queue's name as the file has it, were it damaged.
-pub(crate) fn queue_name(text: &str) -> Name {
-    Name::new(text).unwrap_or_else(|_| unreadable())
 }

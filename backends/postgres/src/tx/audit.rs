@@ -36,8 +36,8 @@ impl Call for Audit {
             for (stored, beside) in &rows {
                 report.checked += 1;
                 let job = &stored.job;
-                counts.entry(job.spec.queue.clone()).or_default()
-                    [row::state(job.state) as usize] += 1;
+                counts.entry(job.spec.queue.clone()).or_default()[usize::from(job.state.code())] +=
+                    1;
                 check(stored, beside, &mut report);
                 if job.state == State::Waiting {
                     waits.extend(job.waits.iter().map(|awaited| (*awaited, job.id())));
@@ -96,7 +96,7 @@ impl Tx<'_> {
         let sql = "SELECT queue, sum(waiting)::int8, sum(pending)::int8, sum(running)::int8, sum(succeeded)::int8, \
                    sum(dead)::int8, sum(cancelled)::int8 FROM {s}.tally GROUP BY queue";
         for row in &self.query(sql, &[]).await? {
-            let queue = row::name(row.try_get(0)?);
+            let queue = Name::readable(row.try_get(0)?);
             let mut noted = [0; 6];
             for (at, n) in noted.iter_mut().enumerate() {
                 *n = row.try_get(at + 1)?;

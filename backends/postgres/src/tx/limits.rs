@@ -157,7 +157,7 @@ impl Tx<'_> {
         let sql = "SELECT grp FROM {s}.blocked WHERE queue = $1 \
                    UNION SELECT grp FROM {s}.taken WHERE queue = $1 AND grp <> ''";
         for row in &self.query(sql, &[(&&**queue, Type::TEXT)]).await? {
-            let group = row::name(row.try_get(0)?);
+            let group = Name::readable(row.try_get(0)?);
             self.forget_taken(queue, Some(&group)).await?;
             self.roomy.insert((queue.clone(), group));
         }
@@ -186,8 +186,10 @@ impl Tx<'_> {
             )
             .await?
         {
-            self.roomy
-                .insert((row::name(row.try_get(0)?), row::name(row.try_get(1)?)));
+            self.roomy.insert((
+                Name::readable(row.try_get(0)?),
+                Name::readable(row.try_get(1)?),
+            ));
         }
         self.unpark().await
     }
@@ -385,7 +387,10 @@ impl Tx<'_> {
             )
             .await?;
         for row in &rows {
-            let (queue, group) = (row::name(row.try_get(0)?), row::name(row.try_get(1)?));
+            let (queue, group) = (
+                Name::readable(row.try_get(0)?),
+                Name::readable(row.try_get(1)?),
+            );
             let gate = self.gate(&queue, Some(&group)).await?;
             if let Gate::Open(room) = gate {
                 self.bring_back(&queue, &group, room).await?;
@@ -468,7 +473,7 @@ impl Tx<'_> {
             if due.is_some_and(|due| due <= until) {
                 break;
             }
-            let group = row::name(row.try_get(0)?);
+            let group = Name::readable(row.try_get(0)?);
             let band = i16::from(lane.band);
             let parked = self.next_parked(&lane.queue, &group, band - 1).await?;
             if let Some((_, run_at)) = parked.filter(|(at, _)| *at == band) {

@@ -1,11 +1,11 @@
 //! Retention: ended jobs whose time is over go, jobs that are too late to start end. Bounded per call.
 
-use tideway_engine::jobs::{Event, State};
+use tideway_engine::jobs::{Event, Name, State};
 use tokio_postgres::types::Type;
 
 use super::{Call, Tx};
 use crate::error::Failed;
-use crate::row::{self, COLUMNS};
+use crate::row::COLUMNS;
 
 /// The newest claim of an owner is remembered for a day, in milliseconds: a process that has not asked for
 /// a day has given up the reply. `claim_1` says the same.
@@ -70,7 +70,7 @@ impl Tx<'_> {
         for row in &rows {
             let state = usize::try_from(row.try_get::<_, i16>(2)?).ok();
             let state = state.and_then(|code| State::ALL.get(code)).copied();
-            let queue = row::name(row.try_get(1)?);
+            let queue = Name::readable(row.try_get(1)?);
             self.count(&queue, state.unwrap_or(State::Dead), -1);
         }
         for id in Self::ids(&rows)? {

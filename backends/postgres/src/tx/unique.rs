@@ -70,7 +70,10 @@ impl Tx<'_> {
                 until: row.try_get::<_, Option<i64>>(4)?.map(Wall),
             };
             found.push((
-                (row::name(row.try_get(0)?), row::name(row.try_get(1)?)),
+                (
+                    Name::readable(row.try_get(0)?),
+                    Name::readable(row.try_get(1)?),
+                ),
                 Some(held),
             ));
         }

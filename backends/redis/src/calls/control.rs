@@ -142,7 +142,7 @@ fn read(reply: &mut Reply) -> Result<Said, StoreError> {
 pub(super) fn filter_args(call: &mut Cmd, filter: &Filter) {
     let name = |name: &Option<Name>| name.as_deref().unwrap_or_default().to_owned();
     call.arg(name(&filter.queue)).arg(name(&filter.kind));
-    let state = filter.state.map(|state| row::state(state).to_string());
+    let state = filter.state.map(|state| state.code().to_string());
     call.arg(state.unwrap_or_default()).arg(name(&filter.group));
 }
 

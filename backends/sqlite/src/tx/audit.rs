@@ -31,7 +31,7 @@ impl Tx<'_> {
             for stored in &rows {
                 report.checked += 1;
                 let job = &stored.job;
-                let key = (job.spec.queue.clone(), row::state(job.state));
+                let key = (job.spec.queue.clone(), i64::from(job.state.code()));
                 *counts.entry(key).or_default() += 1;
                 self.check(stored, &mut report)?;
             }
@@ -136,7 +136,7 @@ impl Tx<'_> {
             .prepare_cached("SELECT queue, state, n FROM tally")?;
         let mut rows = find.query([])?;
         while let Some(row) = rows.next()? {
-            let key = (row::queue_name(row.get_ref(0)?.as_str()?), row.get(1)?);
+            let key = (Name::readable(row.get_ref(0)?.as_str()?), row.get(1)?);
             let noted: i64 = row.get(2)?;
             let found = counts.remove(&key).unwrap_or_default();
             if noted != found {

@@ -151,7 +151,7 @@ impl Tx<'_> {
         spec.pack(&mut self.packed);
         let added = statement.execute(params![
             row::id(spec.id),
-            row::state(job.state),
+            job.state.code(),
             &*spec.queue,
             spec.band,
             &*spec.kind,

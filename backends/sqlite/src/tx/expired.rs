@@ -80,7 +80,7 @@ impl Tx<'_> {
              SELECT crashes - 1 FROM job \
              WHERE state = 1 AND crashes > 0 AND owner = ?1 AND settled = ?2",
         )?;
-        let crash = row::settled(Kind::Crash);
+        let crash = Kind::Crash.code();
         let rows = find.query_map(params![row::owner(owner), crash], |row| row.get(0))?;
         rows.collect()
     }

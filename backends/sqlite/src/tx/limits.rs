@@ -97,7 +97,7 @@ impl Tx<'_> {
              UNION SELECT grp FROM taken WHERE queue = ?1 AND grp <> ''",
         )?;
         let rows = find.query_map([&**queue], |row| {
-            Ok(row::queue_name(row.get_ref(0)?.as_str()?))
+            Ok(Name::readable(row.get_ref(0)?.as_str()?))
         })?;
         rows.collect()
     }
@@ -128,7 +128,7 @@ impl Tx<'_> {
             )?;
             let mut rows = find.query(params![&*lane.queue, self.now.0])?;
             while let Some(row) = rows.next()? {
-                let group = row::queue_name(row.get_ref(0)?.as_str()?);
+                let group = Name::readable(row.get_ref(0)?.as_str()?);
                 self.roomy.insert((lane.queue.clone(), group));
             }
         }
@@ -219,7 +219,7 @@ impl Tx<'_> {
 
     /// How many of the queue run, those of this call included.
     fn running(&self, queue: &Name) -> rusqlite::Result<u64> {
-        let state = row::state(State::Running);
+        let state = State::Running.code();
         let stored: Option<i64> = self
             .db
             .prepare_cached("SELECT n FROM tally WHERE queue = ?1 AND state = ?2")?
@@ -423,7 +423,7 @@ impl Tx<'_> {
             if due.is_some_and(|due| due <= until) {
                 break;
             }
-            let group = row::queue_name(row.get_ref(0)?.as_str()?);
+            let group = Name::readable(row.get_ref(0)?.as_str()?);
             let band = i64::from(lane.band);
             let parked = self.next_parked(&lane.queue, &group, band - 1)?;
             if let Some((_, run_at)) = parked.filter(|(at, _)| *at == band) {
@@ -465,7 +465,7 @@ impl Tx<'_> {
                  WHERE state = 1 AND parked = 0 AND queue = ?1 AND band = ?2 ORDER BY run_at, id LIMIT 1",
             )?
             .query_row(params![&*lane.queue, lane.band], |row| {
-                let group = row.get_ref(2)?.as_str_or_null()?.map(row::queue_name);
+                let group = row.get_ref(2)?.as_str_or_null()?.map(Name::readable);
                 Ok((row.get(0)?, Wall(row.get(1)?), group))
             })
             .optional()

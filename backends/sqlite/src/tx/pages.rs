@@ -56,7 +56,9 @@ impl Tx<'_> {
         both("kind", filter.kind.as_deref().map(text));
         both(
             "+state",
-            filter.state.map(|state| Value::Integer(row::state(state))),
+            filter
+                .state
+                .map(|state| Value::Integer(state.code().into())),
         );
         both("+grp", filter.group.as_deref().map(text));
         values.push(Value::Integer(i64::from(limit.max(1)) + 1));

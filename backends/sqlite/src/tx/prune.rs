@@ -43,7 +43,7 @@ impl Tx<'_> {
             let state = State::ALL.get(state).copied().unwrap_or(State::Dead);
             Ok((
                 row.get(0)?,
-                row::queue_name(row.get_ref(1)?.as_str()?),
+                Name::readable(row.get_ref(1)?.as_str()?),
                 state,
             ))
         })?;

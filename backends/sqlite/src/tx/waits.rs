@@ -27,15 +27,15 @@ impl Tx<'_> {
             .db
             .prepare_cached("SELECT state FROM job WHERE id = ?1")?;
         for id in &spec.waits {
-            let state: Option<i64> = look
+            let state: Option<u8> = look
                 .query_row([row::id(*id)], |row| row.get(0))
                 .optional()?;
             let Some(state) = state else {
                 waits.unknown = waits.unknown.or(Some(*id));
                 continue;
             };
-            let well = state == row::state(State::Succeeded);
-            let failed = state > row::state(State::Succeeded);
+            let well = state == State::Succeeded.code();
+            let failed = state > State::Succeeded.code();
             let over = well || failed && spec.wait_failed == WaitFailed::Run;
             if !over && !waits.left.contains(id) {
                 waits.left.push(*id);

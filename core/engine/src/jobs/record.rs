@@ -274,6 +274,25 @@ impl State {
         State::Cancelled,
     ];
 
+    /// The number that stores keep for it.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            State::Waiting => 0,
+            State::Pending => 1,
+            State::Running => 2,
+            State::Succeeded => 3,
+            State::Dead => 4,
+            State::Cancelled => 5,
+        }
+    }
+
+    /// The state that has this [`code`](Self::code).
+    #[must_use]
+    pub fn of(code: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(code)).copied()
+    }
+
     /// Whether nothing but a person starts it again.
     #[must_use]
     pub const fn ended(self) -> bool {
@@ -359,6 +378,30 @@ mod tests {
 
     use super::*;
     use crate::jobs::Name;
+
+    #[test]
+    fn codes_are_those_of_stores_that_exist() {
+        for (code, state) in (0..).zip(State::ALL) {
+            assert_eq!((state.code(), State::of(code)), (code, Some(state)));
+        }
+        assert_eq!(State::of(6), None);
+        let ends = [
+            (0, Kind::Succeed),
+            (1, Kind::Retry),
+            (2, Kind::Die),
+            (3, Kind::Stop),
+            (4, Kind::Snooze),
+            (5, Kind::Release),
+            (6, Kind::Abandon),
+            (7, Kind::Lapse),
+            (8, Kind::Crash),
+            (9, Kind::Bury),
+        ];
+        for (code, kind) in ends {
+            assert_eq!((kind.code(), Kind::of(code)), (Some(code), Some(kind)));
+        }
+        assert_eq!((Kind::Claim.code(), Kind::of(10)), (None, None));
+    }
 
     #[test]
     fn each_flaw_is_told() {
