@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, params};
 use tideway_engine::jobs::State;
 
-
 type Counts = [i64; State::ALL.len()];
 
 /// The changes so far.
