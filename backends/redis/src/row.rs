@@ -123,12 +123,11 @@ pub(crate) fn pack(new: &NewJob) -> Vec<u8> {
     }
     if let Some(unique) = &spec.unique {
         name(&mut out, &unique.key);
-        let (hold, time) = match unique.hold {
-            Hold::UntilStart => (0, 0.0),
-            Hold::UntilDone => (1, 0.0),
-            Hold::For(time) => (2, millis(time)),
+        let time = match unique.hold {
+            Hold::For(time) => millis(time),
+            Hold::UntilStart | Hold::UntilDone => 0.0,
         };
-        out.push(hold);
+        out.push(unique.hold.code());
         out.extend(time.to_le_bytes());
         out.push(match unique.conflict {
             Conflict::Keep => 0,

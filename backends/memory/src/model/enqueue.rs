@@ -17,11 +17,7 @@ impl Model {
         let spec = &*new.spec;
         let known = self.records.get(&spec.id).map(|known| known.digest);
         if let Some(digest) = known.or_else(|| self.deleted.digest(spec.id, now)) {
-            return if digest == new.digest() {
-                Enqueued::Duplicate
-            } else {
-                Enqueued::IdConflict
-            };
+            return new.met(digest);
         }
         if let Some(id) = self.waits(spec).unknown {
             return Enqueued::UnknownWait(id);

@@ -6,11 +6,10 @@ use std::collections::BTreeSet;
 
 use tideway_engine::Wall;
 use tideway_engine::jobs::call::{ClaimReq, Claimed, Lane};
-use tideway_engine::jobs::{Event, Fence, Id, Name, Owner, Record, State, Unreadable};
+use tideway_engine::jobs::{Event, Id, Name, Owner, Record, State, Unreadable};
 use tokio_postgres::types::Type;
 
 use super::limits::Gate;
-use super::prune::REMEMBERED;
 use super::{Call, Tx};
 use crate::error::Failed;
 use crate::row::{self, COLUMNS, Stored};
@@ -85,9 +84,10 @@ impl Call for SetAside<'_> {
         for id in self.0 {
             if let Some(mut stored) = tx.load(*id).await?
                 && stored.job.state == State::Running
+                && stored.job.owner == Some(self.1)
                 && let Some(why) = stored.flaw
             {
-                tx.set_aside(&mut stored, self.1, why).await?;
+                tx.set_aside(&mut stored, why).await?;
             }
         }
         Ok(())
@@ -102,7 +102,7 @@ impl Tx<'_> {
         let params: [Param<'_>; 2] = [(&owner, Type::UUID), (&self.now.0, Type::INT8)];
         self.query(sql, &params).await?;
         let sql = "SELECT CASE WHEN at <= $2 THEN 0 ELSE seq END FROM {s}.claimer WHERE owner = $1 FOR UPDATE";
-        let old = self.now.0.saturating_sub(REMEMBERED);
+        let old = self.now.0.saturating_sub(row::millis(ClaimReq::REMEMBERED));
         let rows = self
             .query(sql, &[(&owner, Type::UUID), (&old, Type::INT8)])
             .await?;
@@ -207,7 +207,7 @@ impl Tx<'_> {
             }
             if let Some(why) = stored.flaw {
                 let _ = self.apply_alone(&mut stored, &lease_of(req)).await?;
-                self.set_aside(&mut stored, req.owner, why).await?;
+                self.set_aside(&mut stored, why).await?;
                 // The end of one may let another into the lane.
                 return Ok(Next::More);
             }
@@ -291,18 +291,13 @@ impl Tx<'_> {
         self.keep(&rows)
     }
 
-    /// Ends the owner's lease of a job that cannot be read.
-    async fn set_aside(
-        &mut self,
-        stored: &mut Stored,
-        owner: Owner,
-        why: Unreadable,
-    ) -> Result<(), Failed> {
+    /// Ends the lease of a job that cannot be read.
+    async fn set_aside(&mut self, stored: &mut Stored, why: Unreadable) -> Result<(), Failed> {
+        let Some(fence) = stored.job.fence() else {
+            return Ok(());
+        };
         let settle = Event::Settle {
-            fence: Fence {
-                token: stored.job.token,
-                owner,
-            },
+            fence,
             outcome: &why.outcome(),
             progress: None,
         };

@@ -1,15 +1,12 @@
 //! Retention: ended jobs whose time is over go, jobs that are too late to start end. Bounded per call.
 
+use tideway_engine::jobs::call::ClaimReq;
 use tideway_engine::jobs::{Event, Name, State};
 use tokio_postgres::types::Type;
 
 use super::{Call, Tx};
 use crate::error::Failed;
-use crate::row::COLUMNS;
-
-/// The newest claim of an owner is remembered for a day, in milliseconds: a process that has not asked for
-/// a day has given up the reply. `claim_1` says the same.
-pub(super) const REMEMBERED: i64 = 24 * 3600 * 1000;
+use crate::row::{self, COLUMNS};
 
 /// Forgets at most so many jobs whose retention is over and ends pending ones that have expired; how many
 /// there were.
@@ -82,7 +79,7 @@ impl Tx<'_> {
     /// What is kept by time beside the jobs, and the counts; counts for nobody.
     async fn tidy(&mut self, limit: u32) -> Result<(), Failed> {
         let limit = i64::from(limit);
-        let old = self.now.0.saturating_sub(REMEMBERED);
+        let old = self.now.0.saturating_sub(row::millis(ClaimReq::REMEMBERED));
         let sql = "DELETE FROM {s}.claimer WHERE owner IN \
                    (SELECT owner FROM {s}.claimer WHERE at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)";
         self.query(sql, &[(&old, Type::INT8), (&limit, Type::INT8)])

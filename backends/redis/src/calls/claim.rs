@@ -7,7 +7,7 @@ use futures_util::future::try_join_all;
 use tideway::jobs::StoreError;
 use tideway_engine::Wall;
 use tideway_engine::jobs::call::{ClaimReq, Claimed, Lane, Settle};
-use tideway_engine::jobs::{Fence, Outcome, Record, Unreadable};
+use tideway_engine::jobs::{Outcome, Record, Unreadable};
 
 use crate::nodes::Tag;
 use crate::row;
@@ -87,10 +87,7 @@ impl Inner {
         let settles = flawed.into_iter().filter_map(|(_, job, flaw)| {
             Some(Settle {
                 id: job.id(),
-                fence: Fence {
-                    token: job.token,
-                    owner: job.owner?,
-                },
+                fence: job.fence()?,
                 outcome: flaw?.outcome(),
                 progress: None,
                 then: Vec::new(),
@@ -182,10 +179,7 @@ impl Inner {
         let settles = jobs.filter_map(|job| {
             Some(Settle {
                 id: job.id(),
-                fence: Fence {
-                    token: job.token,
-                    owner: job.owner?,
-                },
+                fence: job.fence()?,
                 outcome: Outcome::Released {
                     after: Duration::ZERO,
                     unknown: false,

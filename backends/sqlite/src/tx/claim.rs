@@ -4,7 +4,7 @@
 use rusqlite::{CachedStatement, OptionalExtension, params};
 use tideway_engine::Wall;
 use tideway_engine::jobs::call::{ClaimReq, Claimed, Lane};
-use tideway_engine::jobs::{Event, Fence, Kind, Name, Record, State, Unreadable, step};
+use tideway_engine::jobs::{Event, Kind, Name, Record, State, Unreadable, step};
 
 use super::Tx;
 use super::fronts::Fronts;
@@ -68,7 +68,10 @@ impl Tx<'_> {
             .db
             .prepare_cached("SELECT seq FROM claimer WHERE owner = ?1 AND at > ?2")?
             .query_row(
-                params![owner, self.now.0.saturating_sub(super::prune::REMEMBERED)],
+                params![
+                    owner,
+                    self.now.0.saturating_sub(row::millis(ClaimReq::REMEMBERED))
+                ],
                 |row| row.get(0),
             )
             .optional()?;
@@ -286,11 +289,11 @@ impl Tx<'_> {
         why: Unreadable,
     ) -> rusqlite::Result<()> {
         let _ = self.apply_alone(stored, &lease_of(req))?;
+        let Some(fence) = stored.job.fence() else {
+            return Ok(());
+        };
         let settle = Event::Settle {
-            fence: Fence {
-                token: stored.job.token,
-                owner: req.owner,
-            },
+            fence,
             outcome: &why.outcome(),
             progress: None,
         };

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::cron::Cell;
 use super::record::{Record, State};
 use super::step::{Fence, Kind, Outcome, Refused};
 use super::{Id, IdError, Name, NewJob, Owner, Start};
@@ -55,6 +56,11 @@ pub struct ClaimReq {
     pub max_bytes: usize,
     /// How long the leases last from the store's now.
     pub lease: Duration,
+}
+
+impl ClaimReq {
+    /// A store remembers the number of an owner's newest claim at least this long.
+    pub const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 }
 
 /// Claimed jobs.
@@ -165,10 +171,7 @@ impl Expired {
     pub fn of(job: &Record, peers: u32) -> Option<Self> {
         Some(Self {
             id: job.id(),
-            fence: Fence {
-                token: job.token,
-                owner: job.owner?,
-            },
+            fence: job.fence()?,
             lease_until: job.lease_until,
             lease: job.lease,
             crashes: job.crashes_when_held()?,
@@ -337,9 +340,18 @@ pub struct CronCas {
     /// The cell's slot as last seen; `None` if there was no cell.
     pub prev: Option<Wall>,
     /// The cell as it shall be.
-    pub next: super::cron::Cell,
+    pub next: Cell,
     /// What falls due; enqueued as by `enqueue`, a unique conflict is no error.
     pub jobs: Vec<NewJob>,
+}
+
+impl CronCas {
+    /// Whether it moves a cell that is so now.
+    #[must_use]
+    pub fn fits(&self, cell: Option<&Cell>) -> bool {
+        let newer = cell.is_some_and(|cell| cell.rev > self.next.rev);
+        cell.map(|cell| cell.slot) == self.prev && !newer
+    }
 }
 
 /// What became of a [`CronCas`].
@@ -348,7 +360,7 @@ pub struct CronOut {
     /// Whether this call moved the cell.
     pub won: bool,
     /// The cell now.
-    pub cell: Option<super::cron::Cell>,
+    pub cell: Option<Cell>,
     /// The store's clock.
     pub now: Wall,
 }

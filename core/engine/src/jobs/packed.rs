@@ -207,18 +207,13 @@ impl Spec {
 /// The hold in the low two bits, the conflict in the next two.
 fn pack_unique(unique: &Unique, out: &mut Vec<u8>) {
     bytes::name(out, &unique.key);
-    let (hold, time) = match unique.hold {
-        Hold::UntilStart => (0, None),
-        Hold::UntilDone => (1, None),
-        Hold::For(time) => (2, Some(time)),
-    };
     let conflict = match unique.conflict {
         Conflict::Keep => 0,
         Conflict::Replace => 1,
         Conflict::Reschedule => 2,
     };
-    out.push(hold | conflict << 2);
-    if let Some(time) = time {
+    out.push(unique.hold.code() | conflict << 2);
+    if let Hold::For(time) = unique.hold {
         bytes::number(out, whole_millis(time));
     }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::call::Lane;
-use super::step::Kind;
+use super::step::{Fence, Kind};
 use super::{Id, NewJob, Owner, SUSPECT, Spec};
 use crate::time::Wall;
 
@@ -139,6 +139,15 @@ impl Record {
     #[must_use]
     pub fn id(&self) -> Id {
         self.spec.id
+    }
+
+    /// Its current or last lease; `None` if it was never claimed.
+    #[must_use]
+    pub fn fence(&self) -> Option<Fence> {
+        Some(Fence {
+            token: self.token,
+            owner: self.owner?,
+        })
     }
 
     /// The lane it waits in: its band's, or the suspects' if it has crashed.

@@ -7,8 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::call::Enqueued;
 use super::record::State;
 use super::retry::Retry;
+use super::step::Kind;
 use super::{Id, Name};
 use crate::map::FoldHasher;
 use crate::time::Wall;
@@ -119,6 +121,37 @@ pub enum Hold {
     For(#[serde(with = "millis_always")] Duration),
 }
 
+impl Hold {
+    /// The number that stores keep for it. What ends a hold ends those of lower numbers too.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Hold::UntilStart => 0,
+            Hold::UntilDone => 1,
+            Hold::For(_) => 2,
+        }
+    }
+
+    /// When time ends it, taken at `now`.
+    #[must_use]
+    pub fn until(self, now: Wall) -> Option<Wall> {
+        match self {
+            Hold::UntilStart | Hold::UntilDone => None,
+            Hold::For(time) => Some(later(now, time)),
+        }
+    }
+
+    /// The highest [`code`](Self::code) of the holds that end when `kind` has led to `state`; `None` if none does.
+    #[must_use]
+    pub const fn ends(kind: Kind, state: State) -> Option<u8> {
+        match (state.ended(), kind) {
+            (true, _) => Some(Hold::UntilDone.code()),
+            (false, Kind::Claim) => Some(Hold::UntilStart.code()),
+            _ => None,
+        }
+    }
+}
+
 /// What an enqueue does that finds its unique key held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -201,6 +234,16 @@ impl NewJob {
         }
         hasher.write(&self.payload);
         hasher.finish()
+    }
+
+    /// What becomes of it where the job of its id has the fingerprint `known`.
+    #[must_use]
+    pub fn met(&self, known: u64) -> Enqueued {
+        if known == self.digest() {
+            Enqueued::Duplicate
+        } else {
+            Enqueued::IdConflict
+        }
     }
 
     /// Whether every store can keep it.
