@@ -89,18 +89,8 @@ pub(crate) async fn expired(
     let (jobs, next) = Cursor::cut(read(rows)?, limit, Record::id);
     let cohorts = cohorts(inner, &jobs).await?;
     let lapse = |job: &Record| {
-        let crashes = job.crashes_when_held();
-        let cohort = job
-            .owner
-            .and_then(|owner| cohorts.get(&owner))
-            .map_or(&[][..], Vec::as_slice);
-        let all = cohort
-            .iter()
-            .filter(|(other, _)| Some(*other) >= crashes)
-            .map(|(_, n)| *n);
-        // Itself not counted.
-        let peers = all.sum::<i64>().saturating_sub(1);
-        Expired::of(job, u32::try_from(peers).unwrap_or_default())
+        let cohort = cohorts.get(&job.owner?)?;
+        Expired::among(job, cohort.iter().copied())
     };
     Ok(Page {
         items: jobs.iter().filter_map(lapse).collect(),
@@ -113,8 +103,8 @@ pub(crate) async fn expired(
 async fn cohorts(
     inner: &Inner,
     jobs: &[Record],
-) -> Result<BTreeMap<Owner, Vec<(u32, i64)>>, StoreError> {
-    let mut cohorts: BTreeMap<Owner, Vec<(u32, i64)>> = BTreeMap::new();
+) -> Result<BTreeMap<Owner, Vec<(u32, u64)>>, StoreError> {
+    let mut cohorts: BTreeMap<Owner, Vec<(u32, u64)>> = BTreeMap::new();
     let mut owners: Vec<Owner> = jobs.iter().filter_map(|job| job.owner).collect();
     owners.sort_unstable();
     owners.dedup();
@@ -137,7 +127,10 @@ async fn cohorts(
         let owner = Owner(row.try_get::<_, Bits>(0).map_err(unreadable)?.0);
         let crashes: i32 = row.try_get(1).map_err(unreadable)?;
         let n: i64 = row.try_get(2).map_err(unreadable)?;
-        cohorts.entry(owner).or_default().push((crashes as u32, n));
+        cohorts
+            .entry(owner)
+            .or_default()
+            .push((crashes as u32, n.unsigned_abs()));
     }
     Ok(cohorts)
 }

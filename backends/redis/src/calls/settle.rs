@@ -158,12 +158,8 @@ impl Inner {
         let (jobs, cut) = Cursor::cut(jobs, limit, Record::id);
         let cohorts = self.cohorts(tags, &jobs).await?;
         let items = jobs.iter().filter_map(|job| {
-            let (owner, crashes) = (job.owner?, job.crashes_when_held()?);
-            let cohort = cohorts.get(&owner).map(Vec::as_slice).unwrap_or_default();
-            let at_or_above = cohort.iter().filter(|(other, _)| *other >= crashes);
-            let all: u32 = at_or_above.map(|(_, count)| *count).sum();
-            // Itself not counted.
-            Expired::of(job, all.saturating_sub(1))
+            let cohort = cohorts.get(&job.owner?)?;
+            Expired::among(job, cohort.iter().copied())
         });
         Ok(Page {
             items: items.collect(),
@@ -183,8 +179,8 @@ impl Inner {
         &self,
         tags: &[Tag],
         jobs: &[Record],
-    ) -> Result<BTreeMap<Owner, Vec<(u32, u32)>>, StoreError> {
-        let mut all: BTreeMap<Owner, Vec<(u32, u32)>> = BTreeMap::new();
+    ) -> Result<BTreeMap<Owner, Vec<(u32, u64)>>, StoreError> {
+        let mut all: BTreeMap<Owner, Vec<(u32, u64)>> = BTreeMap::new();
         for job in jobs {
             all.extend(job.owner.map(|owner| (owner, Vec::new())));
         }
@@ -204,7 +200,7 @@ impl Inner {
             for counts in all.values_mut() {
                 let mut of = reply.inner()?;
                 while !of.is_over() {
-                    counts.push((number(&mut of)?, number(&mut of)?));
+                    counts.push((number(&mut of)?, of.count()?));
                 }
             }
         }

@@ -62,14 +62,10 @@ impl Tx<'_> {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => new.insert(self.cohort(owner)?),
         };
-        let crashes = job.crashes_when_held();
-        let all = cohort
-            .iter()
-            .filter(|other| Some(**other) >= crashes)
-            .count();
-        // Itself not counted.
-        let peers = u32::try_from(all.saturating_sub(1)).unwrap_or(u32::MAX);
-        Ok(Expired::of(job, peers))
+        Ok(Expired::among(
+            job,
+            cohort.iter().map(|crashes| (*crashes, 1)),
+        ))
     }
 
     /// The crashes, before those with this owner, of the jobs it last held.

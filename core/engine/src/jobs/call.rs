@@ -179,6 +179,18 @@ impl Expired {
             abandoned: job.abandoned,
         })
     }
+
+    /// The lease of `job`, beside all jobs that its owner last held, itself among them: how often some had crashed
+    /// when it held them, and how many those are. `None` if nobody holds it.
+    #[must_use]
+    pub fn among(job: &Record, held: impl IntoIterator<Item = (u32, u64)>) -> Option<Self> {
+        let crashes = job.crashes_when_held()?;
+        let as_often = held.into_iter().filter(|(other, _)| *other >= crashes);
+        let all = as_often.fold(0_u64, |all, (_, n)| all.saturating_add(n));
+        // Itself not counted.
+        let peers = all.saturating_sub(1);
+        Self::of(job, u32::try_from(peers).unwrap_or(u32::MAX))
+    }
 }
 
 /// Where a listing goes on; opaque, made by the store.
