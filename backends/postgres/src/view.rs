@@ -89,8 +89,8 @@ pub(crate) async fn expired(
     let (jobs, next) = Cursor::cut(read(rows)?, limit, Record::id);
     let cohorts = cohorts(inner, &jobs).await?;
     let lapse = |job: &Record| {
-        let cohort = cohorts.get(&job.owner?)?;
-        Expired::among(job, cohort.iter().copied())
+        let cohort = cohorts.get(&job.owner?).into_iter().flatten();
+        Expired::among(job, cohort.copied())
     };
     Ok(Page {
         items: jobs.iter().filter_map(lapse).collect(),

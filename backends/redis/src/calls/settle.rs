@@ -158,8 +158,8 @@ impl Inner {
         let (jobs, cut) = Cursor::cut(jobs, limit, Record::id);
         let cohorts = self.cohorts(tags, &jobs).await?;
         let items = jobs.iter().filter_map(|job| {
-            let cohort = cohorts.get(&job.owner?)?;
-            Expired::among(job, cohort.iter().copied())
+            let cohort = cohorts.get(&job.owner?).into_iter().flatten();
+            Expired::among(job, cohort.copied())
         });
         Ok(Page {
             items: items.collect(),
@@ -200,7 +200,7 @@ impl Inner {
             for counts in all.values_mut() {
                 let mut of = reply.inner()?;
                 while !of.is_over() {
-                    counts.push((number(&mut of)?, of.count()?));
+                    counts.push((number(&mut of)?, number(&mut of)?.into()));
                 }
             }
         }
