@@ -4,6 +4,7 @@ mod audit;
 mod claim;
 mod control;
 mod cron;
+mod each;
 mod enqueue;
 mod outbox;
 mod pages;

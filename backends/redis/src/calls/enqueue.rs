@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::future::try_join_all;
 use redis::Cmd;
 use tideway::jobs::StoreError;
 use tideway_engine::jobs::call::Enqueued;
 use tideway_engine::jobs::{Id, NewJob};
 
-use super::{CHUNK, CHUNK_BYTES, Reply, id};
+use super::{Reply, id};
 use crate::error::unreadable;
 use crate::nodes::Tag;
 use crate::row;
@@ -48,40 +47,14 @@ impl Inner {
         let told = self.told(jobs.iter().copied()).await?;
         let by_tag = by_tag(jobs, |job| self.tag_of(&job.spec.queue));
         self.enter(by_tag.keys()).await?;
-        let told = &told;
-        let all = by_tag.iter().map(|(tag, places)| async move {
-            let calls = chunks(places, |at| jobs[at].payload.len());
-            let calls = calls.map(|chunk| {
-                let mut call = self.call(tag, &ENQUEUE);
-                for at in chunk {
-                    self.add_job(&mut call, jobs[*at], tag, told);
-                }
-                call
-            });
-            let replies = self.run(tag, &ENQUEUE, calls.collect()).await?;
-            let mut codes = Vec::with_capacity(places.len());
-            let mut sent = 0;
-            for mut reply in replies {
-                sent += reply.count()?;
-                while !reply.is_over() {
-                    codes.push(outcome(&mut reply)?);
-                }
+        let size = |at: usize| jobs[at].payload.len();
+        let fill = |call: &mut Cmd, tag: &Tag, chunk: &[usize]| {
+            for at in chunk {
+                self.add_job(call, jobs[*at], tag, &told);
             }
-            if sent > 0 {
-                self.deliver(tag.clone()).await?;
-            }
-            Ok::<_, StoreError>(codes)
-        });
-        let codes = try_join_all(all).await?;
-        let mut out = vec![None; jobs.len()];
-        for (places, codes) in by_tag.values().zip(codes) {
-            for (at, code) in places.iter().zip(codes) {
-                out[*at] = Some(code);
-            }
-        }
-        out.into_iter()
-            .collect::<Option<_>>()
-            .ok_or_else(unreadable)
+        };
+        self.each(&ENQUEUE, &by_tag, size, fill, Reply::count, outcome)
+            .await
     }
 
     /// How the jobs in other tags are that `jobs` wait for.
@@ -125,27 +98,6 @@ impl Inner {
         call.arg(&row::id(spec.id)).arg(row::pack(new));
         call.arg(&*new.payload).arg(start);
     }
-}
-
-/// Parts of `places` that one script takes, by the bytes of each.
-pub(super) fn chunks(
-    places: &[usize],
-    size: impl Fn(usize) -> usize,
-) -> impl Iterator<Item = &[usize]> {
-    let mut rest = places;
-    std::iter::from_fn(move || {
-        let (mut count, mut bytes) = (0, 0);
-        for at in rest.iter().take(CHUNK) {
-            bytes += size(*at);
-            if count > 0 && bytes > CHUNK_BYTES {
-                break;
-            }
-            count += 1;
-        }
-        let (chunk, left) = rest.split_at(count);
-        rest = left;
-        (!chunk.is_empty()).then_some(chunk)
-    })
 }
 
 fn outcome(reply: &mut Reply) -> Result<Enqueued, StoreError> {

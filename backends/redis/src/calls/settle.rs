@@ -10,7 +10,8 @@ use tideway_engine::Wall;
 use tideway_engine::jobs::call::{Beat, Beaten, Cursor, Expired, Page, Settle, Settled};
 use tideway_engine::jobs::{Fence, Outcome, Owner, Record};
 
-use super::enqueue::{Told, chunks};
+use super::each::no_words;
+use super::enqueue::Told;
 use super::{CHUNK, Reply, bits};
 use crate::error::unreadable;
 use crate::nodes::Tag;
@@ -26,30 +27,14 @@ impl Inner {
         // Only what comes with a settle can be the first of its tag.
         let tags: Vec<Tag> = then().map(|new| self.tag_of(&new.spec.queue)).collect();
         self.enter(tags.iter()).await?;
-        let all = by_tag.iter().map(|(tag, places)| async move {
-            let calls = chunks(places, |at| size(&settles[at])).map(|chunk| {
-                let mut call = self.call(tag, &SETTLE);
-                for at in chunk {
-                    self.add_settle(&mut call, &settles[*at], tag, told);
-                }
-                call
-            });
-            let replies = self.run(tag, &SETTLE, calls.collect()).await?;
-            let mut said = Vec::with_capacity(places.len());
-            let mut sent = 0;
-            for mut reply in replies {
-                sent += reply.count()?;
-                while !reply.is_over() {
-                    said.push(settled(&mut reply)?);
-                }
+        let size = |at: usize| size(&settles[at]);
+        let fill = |call: &mut Cmd, tag: &Tag, chunk: &[usize]| {
+            for at in chunk {
+                self.add_settle(call, &settles[*at], tag, told);
             }
-            if sent > 0 {
-                self.deliver(tag.clone()).await?;
-            }
-            Ok::<_, StoreError>(said)
-        });
-        let said = try_join_all(all).await?;
-        in_order(settles.len(), by_tag.values().zip(said))
+        };
+        self.each(&SETTLE, &by_tag, size, fill, Reply::count, settled)
+            .await
     }
 
     fn add_settle(&self, call: &mut Cmd, settle: &Settle, tag: &Tag, told: &Told) {
@@ -90,36 +75,20 @@ impl Inner {
         lease: Duration,
     ) -> Result<Vec<Beaten>, StoreError> {
         let by_tag = by_tag(beats, |beat| self.tag_of_id(beat.id));
-        let all = by_tag.iter().map(|(tag, places)| async move {
-            let size = |at: usize| beats[at].progress.as_ref().map_or(0, bytes::Bytes::len);
-            let calls = chunks(places, size).map(|chunk| {
-                let mut call = self.call(tag, &BEAT);
-                call.arg(row::millis(lease));
-                for beat in chunk.iter().map(|at| &beats[*at]) {
-                    let mut head = Vec::with_capacity(41);
-                    head.extend(row::id(beat.id));
-                    fence(&mut head, beat.fence);
-                    head.push(u8::from(beat.progress.is_some()));
-                    call.arg(head);
-                    call.arg(beat.progress.as_deref().unwrap_or_default());
-                }
-                call
-            });
-            let mut said = Vec::with_capacity(places.len());
-            for mut reply in self.run(tag, &BEAT, calls.collect()).await? {
-                while !reply.is_over() {
-                    said.push(match reply.int()? {
-                        2 => Beaten::Lost,
-                        cancel => Beaten::Alive {
-                            cancel: cancel == 1,
-                        },
-                    });
-                }
+        let size = |at: usize| beats[at].progress.as_ref().map_or(0, bytes::Bytes::len);
+        let fill = |call: &mut Cmd, _: &Tag, chunk: &[usize]| {
+            call.arg(row::millis(lease));
+            for beat in chunk.iter().map(|at| &beats[*at]) {
+                let mut head = Vec::with_capacity(41);
+                head.extend(row::id(beat.id));
+                fence(&mut head, beat.fence);
+                head.push(u8::from(beat.progress.is_some()));
+                call.arg(head);
+                call.arg(beat.progress.as_deref().unwrap_or_default());
             }
-            Ok::<_, StoreError>(said)
-        });
-        let said = try_join_all(all).await?;
-        in_order(beats.len(), by_tag.values().zip(said))
+        };
+        self.each(&BEAT, &by_tag, size, fill, no_words, beaten)
+            .await
     }
 
     pub(crate) async fn expired(
@@ -256,18 +225,11 @@ fn settled(reply: &mut Reply) -> Result<Settled, StoreError> {
     })
 }
 
-/// What was said in each tag, in the order of the items.
-pub(super) fn in_order<'a, T>(
-    count: usize,
-    tags: impl Iterator<Item = (&'a Vec<usize>, Vec<T>)>,
-) -> Result<Vec<T>, StoreError> {
-    let mut out: Vec<Option<T>> = std::iter::repeat_with(|| None).take(count).collect();
-    for (places, said) in tags {
-        for (at, one) in places.iter().zip(said) {
-            out[*at] = Some(one);
-        }
-    }
-    out.into_iter()
-        .collect::<Option<_>>()
-        .ok_or_else(unreadable)
+fn beaten(reply: &mut Reply) -> Result<Beaten, StoreError> {
+    Ok(match reply.int()? {
+        2 => Beaten::Lost,
+        cancel => Beaten::Alive {
+            cancel: cancel == 1,
+        },
+    })
 }
