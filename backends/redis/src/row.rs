@@ -197,55 +197,61 @@ pub(crate) fn read(shown: Shown) -> Option<Stored> {
 }
 
 fn blank(spec: Spec, payload: Vec<u8>, digest: u64) -> Record {
-    let new = NewJob {
-        spec: Arc::new(spec),
-        payload: Bytes::new(),
-        start: Start::Now,
-    };
-    let mut job = Record {
-        digest,
-        payload: payload.into(),
-        ..Record::accepted(&new, Vec::new(), Wall(0))
-    };
+    let mut job = Record::unclaimed(Arc::new(spec), payload.into(), digest, Wall(0), Wall(0));
     job.state = State::Dead;
     job
 }
 
 /// The specification and digest, or what is known of them.
 fn fixed(bytes: &[u8], id: Id) -> (Spec, u64, Option<Unreadable>) {
-    let mut spec = Spec {
-        strikes: 1,
-        ..Spec::new(id, Name::readable(""), Name::readable(""))
-    };
-    let mut digest = 0;
-    let packed = header(&mut spec, &mut digest, bytes).map(Spec::unpack);
-    let flaw = match packed {
-        Some(Ok(whole)) if whole.id == id => return (whole, digest, None),
-        Some(Err(flaw)) => flaw,
-        _ => DAMAGED,
-    };
-    (spec, digest, Some(flaw))
+    let read = header(bytes).ok_or(DAMAGED).and_then(|header| {
+        let spec = Spec::unpack(header.packed)?;
+        let agrees = spec.id == id
+            && spec.queue.as_bytes() == header.queue
+            && spec.kind.as_bytes() == header.kind
+            && spec.group.as_ref().map(|group| group.as_bytes()) == header.group;
+        if agrees {
+            Ok((spec, header.digest))
+        } else {
+            Err(DAMAGED)
+        }
+    });
+    match read {
+        Ok((spec, digest)) => (spec, digest, None),
+        Err(flaw) => {
+            let (spec, digest) = replacement(bytes, id);
+            (spec, digest, Some(flaw))
+        }
+    }
 }
 
 /// The specification of a job on its way.
 pub(crate) fn spec(fixed: &[u8]) -> Option<Spec> {
-    let mut from = Reader(fixed);
-    let parts = from.byte()?;
-    from.take(2 + 16 + 8)?;
-    skip(&mut from, parts)?;
-    Spec::unpack(from.0).ok()
+    Spec::unpack(header(fixed)?.packed).ok()
 }
 
-/// Passes over the names and what follows them.
-fn skip(from: &mut Reader<'_>, parts: u8) -> Option<(Name, Name, Option<Name>)> {
-    let names = (from.name()?, from.name()?);
+/// What the scripts read too, and the packed specification behind it.
+struct Header<'a> {
+    digest: u64,
+    queue: &'a [u8],
+    kind: &'a [u8],
+    group: Option<&'a [u8]>,
+    packed: &'a [u8],
+}
+
+fn header(bytes: &[u8]) -> Option<Header<'_>> {
+    let mut from = Reader(bytes);
+    let parts = from.byte()?;
+    from.take(2 + 16)?;
+    let digest = u64::from_le_bytes(from.array()?);
+    let (queue, kind) = (from.short()?, from.short()?);
     let group = if parts & flag::GROUP != 0 {
-        Some(from.name()?)
+        Some(from.short()?)
     } else {
         None
     };
     if parts & flag::UNIQUE != 0 {
-        from.name()?;
+        from.short()?;
         from.take(10)?;
     }
     if parts & flag::EXPIRY != 0 {
@@ -255,20 +261,40 @@ fn skip(from: &mut Reader<'_>, parts: u8) -> Option<(Name, Name, Option<Name>)> 
         let count = from.byte()?;
         from.take(16 * usize::from(count))?;
     }
-    Some((names.0, names.1, group))
+    Some(Header {
+        digest,
+        queue,
+        kind,
+        group,
+        packed: from.0,
+    })
 }
 
-/// Fills in what the scripts read too; the packed specification is left.
-fn header<'a>(spec: &mut Spec, digest: &mut u64, bytes: &'a [u8]) -> Option<&'a [u8]> {
-    let mut from = Reader(bytes);
-    let parts = from.byte()?;
-    spec.band = from.byte()?.min(Spec::BANDS - 1);
-    spec.strikes = from.byte()?.max(1);
-    spec.keep.succeeded = duration(from.double()?);
-    spec.keep.failed = duration(from.double()?);
-    *digest = u64::from_le_bytes(from.array()?);
-    (spec.queue, spec.kind, spec.group) = skip(&mut from, parts)?;
-    Some(from.0)
+/// A specification and digest made of what the scripts read too, as far as that goes.
+fn replacement(bytes: &[u8], id: Id) -> (Spec, u64) {
+    let mut spec = Spec {
+        strikes: 1,
+        ..Spec::new(id, Name::readable(""), Name::readable(""))
+    };
+    let mut digest = 0;
+    let mut fill = || {
+        let mut from = Reader(bytes);
+        let parts = from.byte()?;
+        spec.band = from.byte()?.min(Spec::BANDS - 1);
+        spec.strikes = from.byte()?.max(1);
+        spec.keep.succeeded = duration(from.double()?);
+        spec.keep.failed = duration(from.double()?);
+        digest = u64::from_le_bytes(from.array()?);
+        spec.queue = from.name()?;
+        spec.kind = from.name()?;
+        if parts & flag::GROUP != 0 {
+            spec.group = Some(from.name()?);
+        }
+        Some(())
+    };
+    // What is left out stays as it was.
+    let _ = fill();
+    (spec, digest)
 }
 
 fn changing(job: &mut Record, bytes: &[u8]) -> Option<()> {
@@ -378,9 +404,14 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn name(&mut self) -> Option<Name> {
-        let length = self.byte()?;
-        let text = std::str::from_utf8(self.take(usize::from(length))?).ok()?;
+        let text = std::str::from_utf8(self.short()?).ok()?;
         Name::new(text).ok()
+    }
+
+    /// What follows its length of one byte.
+    fn short(&mut self) -> Option<&'a [u8]> {
+        let length = self.byte()?;
+        self.take(usize::from(length))
     }
 
     /// What follows its length.
