@@ -16,6 +16,22 @@ pub(crate) fn unreadable() -> StoreError {
     fatal("Redis gave a reply that cannot be read: does another program write keys of this prefix?")
 }
 
+/// Questions change nothing: none is in doubt.
+pub(crate) fn asked<T>(reply: Result<T, StoreError>) -> Result<T, StoreError> {
+    reply.map_err(|error| match error {
+        StoreError::Ambiguous(text) => StoreError::Transient(text),
+        error => error,
+    })
+}
+
+/// An error after a part of the call was done: the same call again tells which.
+pub(crate) fn in_doubt(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Transient(text) => StoreError::Ambiguous(text),
+        error => error,
+    }
+}
+
 /// The server's answer to a command it did not run.
 pub(crate) fn refused(error: &ServerError) -> StoreError {
     let detail = error.details().unwrap_or_default();

@@ -8,7 +8,7 @@ use tideway::jobs::StoreError;
 use tideway_driver::Net;
 use tideway_engine::jobs::call::{Caps, Durability};
 
-use crate::error::{fatal, transient, unreadable};
+use crate::error::{asked, fatal, transient, unreadable};
 use crate::hub;
 use crate::nodes::Nodes;
 use crate::options::{Options, Tags};
@@ -113,14 +113,6 @@ pub(crate) async fn check(nodes: &Nodes) -> Result<Durability, StoreError> {
         });
     }
     Ok(least)
-}
-
-/// Questions change nothing: none is in doubt.
-fn asked<T>(reply: Result<T, StoreError>) -> Result<T, StoreError> {
-    reply.map_err(|error| match error {
-        StoreError::Ambiguous(text) => StoreError::Transient(text),
-        error => error,
-    })
 }
 
 fn text_of(value: Value) -> Value {

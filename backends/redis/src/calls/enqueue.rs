@@ -8,7 +8,7 @@ use tideway_engine::jobs::call::Enqueued;
 use tideway_engine::jobs::{Id, NewJob};
 
 use super::{Reply, id};
-use crate::error::unreadable;
+use crate::error::{in_doubt, unreadable};
 use crate::nodes::Tag;
 use crate::row;
 use crate::scripts::{ENQUEUE, STATES};
@@ -21,6 +21,7 @@ impl Inner {
     pub(crate) async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, StoreError> {
         let mut out = vec![Enqueued::Inserted; jobs.len()];
         let mut rest: Vec<usize> = (0..jobs.len()).collect();
+        let mut begun = false;
         while !rest.is_empty() {
             // One that waits for another queue's job, which may be an earlier one of this batch, begins a new part.
             let cut = rest
@@ -29,7 +30,12 @@ impl Inner {
                 .position(|at| self.looks_away(&jobs[*at]));
             let later = rest.split_off(cut.map_or(rest.len(), |cut| cut + 1));
             let part: Vec<&NewJob> = rest.iter().map(|at| &jobs[*at]).collect();
-            let outcomes = self.enqueue_part(&part).await?;
+            let outcomes = self.enqueue_part(&part).await;
+            let outcomes = outcomes.map_err(|error| match begun {
+                true => in_doubt(error),
+                false => error,
+            })?;
+            begun = true;
             for (at, outcome) in rest.iter().zip(outcomes) {
                 out[*at] = outcome;
             }
