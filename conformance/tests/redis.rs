@@ -1,5 +1,7 @@
 //! The Redis job store: equal to the model in memory, and what only a server can do or suffer.
 
+#[path = "redis/a_blocked_job_waits_though_it_has_expired.rs"]
+mod a_blocked_job_waits_though_it_has_expired;
 #[path = "redis/a_damaged_record_ends_dead_and_the_others_go_on.rs"]
 mod a_damaged_record_ends_dead_and_the_others_go_on;
 #[path = "redis/a_failover_that_lost_a_claim_fences_the_zombie.rs"]

@@ -92,10 +92,10 @@ impl Nodes {
 
     /// Asks nodes, one after the other, who has which slots.
     async fn refresh(&self) -> Result<(), StoreError> {
-        let mut asked = lock(&self.slots).masters();
-        asked.extend(self.servers.addresses.iter().cloned());
+        let mut nodes = lock(&self.slots).masters();
+        nodes.extend(self.servers.addresses.iter().cloned());
         let mut last = None;
-        for address in asked {
+        for address in nodes {
             let mut slots = redis::cmd("CLUSTER");
             slots.arg("SLOTS");
             match self.ask(&address, &slots).await {

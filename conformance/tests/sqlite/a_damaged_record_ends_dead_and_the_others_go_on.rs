@@ -53,7 +53,9 @@ fn whose_specification_another_release_packed_waits_for_it() {
     let expires = job(2, |spec| spec.expiry = Some(LEASE * 3));
     enqueue(&store, &[plain(1), expires, plain(3)]);
     let pack = |as_version: &str| {
-        let sql = format!("UPDATE job SET spec = x'{as_version}' || substr(spec, 2) WHERE n = 2");
+        let sql = format!(
+            "UPDATE job SET spec = CAST(x'{as_version}' || substr(spec, 2) AS BLOB) WHERE n = 2"
+        );
         assert_eq!(world.raw().execute(&sql, []).unwrap(), 1);
     };
     pack("02");
@@ -75,7 +77,9 @@ fn whose_specification_another_release_packed_waits_for_it() {
 
 #[test]
 fn whose_specification_another_release_packed_before_it_was_damaged() {
-    damaged("UPDATE job SET spec = x'02' || substr(spec, 2), kind = '', errors = '{' WHERE n = 2");
+    damaged(
+        "UPDATE job SET spec = CAST(x'02' || substr(spec, 2) AS BLOB), kind = '', errors = '{' WHERE n = 2",
+    );
 }
 
 #[test]

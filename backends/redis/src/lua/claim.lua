@@ -85,7 +85,7 @@ local function serve(index, lane)
         again = true
         if not r then
           bury(id, lane)
-        elseif not open and not (late and late <= now) then
+        elseif not open then
           park(r, at)
         else
           end_as(r, DEAD, R_EXPIRED)
