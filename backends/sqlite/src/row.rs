@@ -273,13 +273,14 @@ impl Reader<'_, '_> {
             Ok(_) => self.flawed(DAMAGED),
             Err(why) => self.flawed(why),
         }
-        let band = self.int(4);
+        let (band, enqueued_at) = (self.int(4), self.int(25));
+        let expires_at: Option<i64> = self.maybe(35);
         let name = |at| Name::readable(self.str(at).unwrap_or_default());
         Spec {
             band: u8::try_from(band).unwrap_or_default(),
             strikes: 1,
-            expiry: self.maybe(35).map(|until: i64| {
-                let lasts = until.saturating_sub(self.int(25));
+            expiry: expires_at.map(|until| {
+                let lasts = until.saturating_sub(enqueued_at);
                 Duration::from_millis(lasts.unsigned_abs())
             }),
             group: self.str(6).and_then(|text| Name::new(text).ok()),
