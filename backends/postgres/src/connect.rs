@@ -23,8 +23,6 @@ pub(crate) struct Address {
 /// An open connection.
 pub(crate) struct Conn {
     pub(crate) client: Client,
-    /// No call was left half-way on it.
-    pub(crate) clean: bool,
     /// Dropped with it: ends the task that drives the socket, and so the socket.
     _alive: oneshot::Sender<()>,
 }
@@ -68,7 +66,6 @@ impl Address {
         });
         let conn = Conn {
             client,
-            clean: true,
             _alive: alive,
         };
         if self.config.get_target_session_attrs() == TargetSessionAttrs::ReadWrite {
