@@ -320,6 +320,39 @@ pub struct Limit {
     pub rate: Option<(u32, Duration)>,
 }
 
+impl Limit {
+    /// Whether more may start where `running` run and `taken` claims are in the window.
+    #[must_use]
+    pub fn room(&self, running: u64, taken: u64) -> Room {
+        let slots = self
+            .running
+            .map(|most| u64::from(most).saturating_sub(running));
+        if slots == Some(0) {
+            return Room::Shut;
+        }
+        let claims = match self.rate {
+            Some((0, _)) => return Room::Shut,
+            Some((n, _)) if taken >= u64::from(n) => {
+                return Room::After(taken - u64::from(n) + 1);
+            }
+            Some((n, _)) => Some(u64::from(n) - taken),
+            None => None,
+        };
+        Room::Open([slots, claims].into_iter().flatten().min())
+    }
+}
+
+/// Whether more may start under a [`Limit`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// So many; `None` for as many as there are.
+    Open(Option<u64>),
+    /// One, when so many of the oldest claims have left the window.
+    After(u64),
+    /// None, before one that runs ends or somebody changes the limit.
+    Shut,
+}
+
 /// What a [`Control`] did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ControlOut {
@@ -509,4 +542,33 @@ pub enum Durability {
     Process,
     /// The loss of power.
     Power,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tighter_of_two_limits_counts() {
+        let limit = |running, rate: Option<u32>| Limit {
+            running,
+            rate: rate.map(|n| (n, Duration::from_secs(1))),
+        };
+        for (asked, running, taken, room) in [
+            (limit(None, None), 9, 9, Room::Open(None)),
+            (limit(Some(3), None), 1, 9, Room::Open(Some(2))),
+            (limit(Some(3), None), 3, 0, Room::Shut),
+            (limit(Some(3), None), 4, 0, Room::Shut),
+            (limit(None, Some(5)), 9, 4, Room::Open(Some(1))),
+            (limit(None, Some(5)), 9, 5, Room::After(1)),
+            (limit(None, Some(5)), 9, 7, Room::After(3)),
+            (limit(None, Some(0)), 0, 0, Room::Shut),
+            (limit(Some(3), Some(5)), 1, 1, Room::Open(Some(2))),
+            (limit(Some(3), Some(5)), 0, 3, Room::Open(Some(2))),
+            (limit(Some(3), Some(5)), 3, 5, Room::Shut),
+        ] {
+            let got = asked.room(running, taken);
+            assert_eq!(got, room, "{asked:?}, {running}, {taken}");
+        }
+    }
 }
