@@ -13,7 +13,7 @@ use crate::error::fatal;
 use crate::row::{self, COLUMNS};
 use crate::sql::Bits;
 use crate::store::{Inner, unreadable};
-use crate::tx::pages::{matching, params};
+use crate::tx::pages::{MATCHING, Matching};
 
 /// One page of the jobs that match, by id.
 pub(crate) async fn list(
@@ -22,12 +22,11 @@ pub(crate) async fn list(
     from: &Cursor,
     limit: u32,
 ) -> Result<Page<Record>, StoreError> {
-    let (sql, values) = matching(COLUMNS, filter);
     let mut items = Vec::new();
     if let Ok(after) = from.id() {
-        let rows = inner
-            .read(&sql, &params(&values, after, limit).each())
-            .await?;
+        let sql = format!("SELECT {COLUMNS}{MATCHING}");
+        let matching = Matching::of(filter, after, limit);
+        let rows = inner.read(&sql, &matching.params()).await?;
         items = read(&rows)?;
     }
     let (items, next) = Cursor::cut(items, limit, Record::id);
