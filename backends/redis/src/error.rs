@@ -1,6 +1,6 @@
 //! What Redis's errors mean to a caller: come again, give up, or ask what was done.
 
-use redis::ServerError;
+use redis::{FromRedisValue, ServerError, Value};
 use tideway::jobs::StoreError;
 
 pub(crate) fn fatal(text: impl AsRef<str>) -> StoreError {
@@ -14,6 +14,11 @@ pub(crate) fn transient(text: impl AsRef<str>) -> StoreError {
 /// A reply that is none of ours: another program writes these keys, or another release.
 pub(crate) fn unreadable() -> StoreError {
     fatal("Redis gave a reply that cannot be read: does another program write keys of this prefix?")
+}
+
+/// A reply to a plain command, as what it should be.
+pub(crate) fn decoded<T: FromRedisValue>(reply: Value) -> Result<T, StoreError> {
+    redis::from_redis_value(reply).map_err(|_| unreadable())
 }
 
 /// Questions change nothing: none is in doubt.
