@@ -73,7 +73,7 @@ fn kills(mutant: Option<Mutant>) -> Vec<&'static str> {
     fails.map(|case| case.name).collect()
 }
 
-fn fails(mutant: Option<Mutant>, case: &Case) -> bool {
+fn fails(mutant: Option<Mutant>, case: &'static Case) -> bool {
     let suite = Suite::new("mutants", None, Wrong::new(mutant), Level::ALL);
     !matches!(suite.judge(case), Ok(Came::Kept))
 }

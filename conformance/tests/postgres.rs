@@ -4,6 +4,8 @@
 #[path = "postgres/world.rs"]
 mod world;
 
+#[path = "postgres/a_damaged_record_ends_dead_and_the_others_go_on.rs"]
+mod a_damaged_record_ends_dead_and_the_others_go_on;
 #[path = "postgres/a_hint_reaches_other_processes.rs"]
 mod a_hint_reaches_other_processes;
 #[path = "postgres/a_lost_reply_is_no_lost_call.rs"]

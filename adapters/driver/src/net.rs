@@ -5,16 +5,23 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::mem::MaybeUninit;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use hyper::rt::{Read, Write};
 use tideway::{BoxFuture, Now, Seed};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::Runtime;
+
+/// Between two connections to the same server: the first wait and the longest.
+const WAITS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+
+/// A connection that lasted so long was none that a server takes and drops.
+const LASTED: Duration = Duration::from_secs(10);
 
 /// A [`Runtime`] without its type, for clients of databases and other servers. Cheap to clone.
 ///
@@ -55,6 +62,38 @@ impl Net {
     #[must_use]
     pub fn sleep(&self, time: Duration) -> BoxFuture<'static, ()> {
         self.0.sleep(time)
+    }
+
+    /// `task`; `None` if it takes longer than `time`.
+    pub async fn within<T>(&self, time: Duration, task: impl Future<Output = T>) -> Option<T> {
+        match select(pin!(task), self.sleep(time)).await {
+            Either::Left((out, _)) => Some(out),
+            Either::Right(_) => None,
+        }
+    }
+
+    /// Runs `connection`, which is one from its opening to its end, again whenever it has ended, until `over` is
+    /// done. It waits in between: 50 ms, twice as long each time up to a second, and 50 ms again after one that
+    /// lasted 10 s. So a server that takes connections and drops them is not overrun.
+    pub async fn reconnect<C: Future<Output = ()>>(
+        &self,
+        over: impl Future,
+        connection: impl FnMut() -> C,
+    ) {
+        select(pin!(over), pin!(self.again_and_again(connection))).await;
+    }
+
+    async fn again_and_again<C: Future<Output = ()>>(&self, mut connection: impl FnMut() -> C) {
+        let mut wait = WAITS.0;
+        loop {
+            let begun = self.now().mono;
+            connection().await;
+            if self.now().mono.since(begun) >= LASTED {
+                wait = WAITS.0;
+            }
+            self.sleep(wait).await;
+            wait = (wait * 2).min(WAITS.1);
+        }
     }
 
     /// Both clocks.
@@ -115,10 +154,7 @@ trait Stream: Read + Write + Send + Unpin {}
 impl<S: Read + Write + Send + Unpin> Stream for S {}
 
 impl NetStream {
-    /// Wraps any stream by the traits of [`rt`](crate::rt): one that a [`Runtime`] connected, TLS over it, a
-    /// test's.
-    #[must_use]
-    pub fn new(stream: impl Read + Write + Send + Unpin + 'static) -> Self {
+    fn new(stream: impl Read + Write + Send + Unpin + 'static) -> Self {
         Self(Box::new(stream))
     }
 }

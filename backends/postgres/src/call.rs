@@ -50,6 +50,7 @@ impl Stage {
 /// A connection in use. Dropped before [`done`](Busy::done), it is closed, and the server told to stop.
 struct Busy<'a> {
     loan: Option<Loan>,
+    answered: bool,
     address: &'a Address,
 }
 
@@ -70,7 +71,7 @@ impl DerefMut for Busy<'_> {
 impl Busy<'_> {
     /// The call has its answer.
     fn done(mut self) {
-        self.clean = true;
+        self.answered = true;
     }
 }
 
@@ -79,7 +80,7 @@ impl Drop for Busy<'_> {
         let Some(loan) = self.loan.take() else {
             return;
         };
-        if loan.clean && !loan.client.is_closed() {
+        if self.answered && !loan.client.is_closed() {
             return;
         }
         let conn = Object::take(loan);
@@ -130,7 +131,7 @@ impl Inner {
                 }
             }
         };
-        match self.address.within(self.timeout, work).await {
+        match self.address.net().within(self.timeout, work).await {
             Some(done) => done,
             None => Err(Failed::Store(stage.late(self))),
         }
@@ -180,7 +181,7 @@ impl Inner {
                 }
             }
         };
-        match self.address.within(self.timeout, work).await {
+        match self.address.net().within(self.timeout, work).await {
             Some(done) => done,
             None => Err(stage.late(self)),
         }
@@ -236,13 +237,13 @@ impl Inner {
     }
 
     async fn busy(&self) -> Result<Busy<'_>, Failed> {
-        let mut loan = self.pool.get().await.map_err(|error| match error {
+        let loan = self.pool.get().await.map_err(|error| match error {
             PoolError::Backend(error) => error,
             error => fatal(&error.to_string()),
         })?;
-        loan.clean = false;
         Ok(Busy {
             loan: Some(loan),
+            answered: false,
             address: &self.address,
         })
     }

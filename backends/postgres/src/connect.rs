@@ -1,11 +1,10 @@
 //! One connection: found among the hosts of the address, driven by a task of the application's runtime.
 
-use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
 use futures_channel::oneshot;
-use futures_util::future::{Either, select};
+use futures_util::future::select;
 use tideway::jobs::StoreError;
 use tideway_driver::{Net, NetStream};
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
@@ -24,8 +23,6 @@ pub(crate) struct Address {
 /// An open connection.
 pub(crate) struct Conn {
     pub(crate) client: Client,
-    /// No call was left half-way on it.
-    pub(crate) clean: bool,
     /// Dropped with it: ends the task that drives the socket, and so the socket.
     _alive: oneshot::Sender<()>,
 }
@@ -69,7 +66,6 @@ impl Address {
         });
         let conn = Conn {
             client,
-            clean: true,
             _alive: alive,
         };
         if self.config.get_target_session_attrs() == TargetSessionAttrs::ReadWrite {
@@ -141,22 +137,10 @@ impl Address {
                 }
             }
         };
-        let time = self.net.sleep(Duration::from_secs(5));
+        let net = self.net.clone();
         self.net.spawn(async move {
-            let _ = select(pin!(work), time).await;
+            net.within(Duration::from_secs(5), work).await;
         });
-    }
-
-    /// `work`, unless `time` is over before.
-    pub(crate) async fn within<T>(
-        &self,
-        time: Duration,
-        work: impl Future<Output = T>,
-    ) -> Option<T> {
-        match select(pin!(work), self.net.sleep(time)).await {
-            Either::Left((out, _)) => Some(out),
-            Either::Right(_) => None,
-        }
     }
 
     pub(crate) fn net(&self) -> &Net {

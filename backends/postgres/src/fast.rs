@@ -1,6 +1,7 @@
 //! The calls that must be fast: one function of `schema.sql` each, one round trip.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use tideway_engine::Wall;
@@ -112,16 +113,12 @@ pub(crate) fn enqueued(
         };
         there.insert(id, digest as u64);
     }
-    let outcome = |job: &NewJob| {
-        let digest = job.digest();
-        match there.insert(job.spec.id, digest) {
-            None => Enqueued::Inserted,
-            Some(known) if known == digest => Enqueued::Duplicate,
-            Some(known) => {
-                there.insert(job.spec.id, known);
-                Enqueued::IdConflict
-            }
+    let outcome = |job: &NewJob| match there.entry(job.spec.id) {
+        Entry::Vacant(new) => {
+            new.insert(job.digest());
+            Enqueued::Inserted
         }
+        Entry::Occupied(known) => job.met(*known.get()),
     };
     // Without a row for any, the digests need not be computed again, unless an id comes twice.
     Ok(Some(
@@ -197,7 +194,7 @@ pub(crate) fn claimed(
         next_due: None,
         now: Wall(0),
     };
-    let mut damaged = Vec::new();
+    let mut flawed = Vec::new();
     let mut repeat = false;
     for row in rows {
         if row.try_get::<_, Option<Bits>>(0)?.is_none() {
@@ -207,8 +204,8 @@ pub(crate) fn claimed(
             continue;
         }
         let stored = row::read(row)?;
-        if stored.damaged {
-            damaged.push(stored.job.id());
+        if stored.flaw.is_some() {
+            flawed.push(stored.job.id());
         } else {
             out.jobs.push(stored.job);
         }
@@ -221,7 +218,7 @@ pub(crate) fn claimed(
             lane.sort_by_key(|job| (job.run_at, job.id()));
         }
     }
-    Ok((out, damaged))
+    Ok((out, flawed))
 }
 
 fn same_lane(a: &Record, b: &Record) -> bool {

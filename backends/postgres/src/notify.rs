@@ -16,12 +16,11 @@ use futures_util::{Stream, StreamExt, stream};
 use tideway::jobs::StoreError;
 use tideway::jobs::hints::Hints;
 use tideway_engine::jobs::{Id, Name, Owner};
+use tokio_postgres::AsyncMessage;
 use tokio_postgres::types::Type;
-use tokio_postgres::{AsyncMessage, Client};
 
 use crate::connect::Address;
 use crate::error::Doubt;
-use crate::row;
 use crate::sql::Bits;
 use crate::store::Inner;
 
@@ -33,9 +32,6 @@ const QUIET: Duration = Duration::from_secs(10);
 
 /// And has so long to answer.
 const ANSWER: Duration = Duration::from_secs(5);
-
-/// Between two attempts to connect: the first wait and the longest.
-const WAITS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 /// What waits to be sent.
 #[derive(Default)]
@@ -119,117 +115,63 @@ pub(crate) async fn send(inner: Arc<Inner>) {
 }
 
 /// Listens until the store is gone; connects again whenever it must.
-pub(crate) async fn listen(store: Weak<Inner>, address: Address, mut gone: oneshot::Receiver<()>) {
-    let mut wait = WAITS.0;
-    while let Some(inner) = store.upgrade() {
-        let listen = format!("LISTEN \"{}\"", inner.schema.channel());
-        drop(inner);
-        let begun = address.net().now().mono;
-        let lives = once(&store, &address, &listen, &mut gone).await;
-        if !lives {
-            return;
-        }
-        if address.net().now().mono.since(begun) > QUIET {
-            wait = WAITS.0;
-        }
-        let sleep = address.net().sleep(wait);
-        if let Either::Left(_) = select(&mut gone, sleep).await {
-            return;
-        }
-        wait = (wait * 2).min(WAITS.1);
-    }
+pub(crate) async fn listen(store: Weak<Inner>, address: Address, gone: oneshot::Receiver<()>) {
+    let connection = || once(&store, &address);
+    address.net().reconnect(gone, connection).await;
 }
 
 type Messages = Pin<Box<dyn Stream<Item = Result<AsyncMessage, tokio_postgres::Error>> + Send>>;
 
-/// How the wait for something ended.
-enum Heard<T> {
-    Done(T),
-    /// The connection or its server is gone.
-    Lost,
-    /// The store is.
-    Gone,
-}
-
-/// One connection, to its end; false if nobody listens any more.
-async fn once(
-    store: &Weak<Inner>,
-    address: &Address,
-    listen: &str,
-    gone: &mut oneshot::Receiver<()>,
-) -> bool {
-    let open = address.within(ANSWER, address.open());
-    let (client, mut connection) = match select(pin!(open), &mut *gone).await {
-        Either::Left((Some(Ok(open)), _)) => open,
-        Either::Left(_) => return true,
-        Either::Right(_) => return false,
+/// One connection, to its end.
+async fn once(store: &Weak<Inner>, address: &Address) {
+    let Some(channel) = store.upgrade().map(|inner| inner.schema.channel()) else {
+        return;
+    };
+    let net = address.net();
+    let Some(Ok((client, mut connection))) = net.within(ANSWER, address.open()).await else {
+        return;
     };
     let mut messages: Messages = Box::pin(stream::poll_fn(move |cx| connection.poll_message(cx)));
-    let ask = |text: &'static str| ask(&client, text.to_owned());
-    let asked = self::ask(&client, listen.to_owned());
-    if let Some(over) = ended(hear(store, &mut messages, address.within(ANSWER, asked), gone).await)
-    {
-        return over;
-    }
+    let listen = format!("LISTEN \"{channel}\"");
+    let asked = net.within(ANSWER, client.batch_execute(&listen));
+    let Some(Some(Ok(()))) = hear(store, &mut messages, asked).await else {
+        return;
+    };
     // Whatever was said before, or while there was no connection, nobody heard.
     let everything = async {
         if let Some(inner) = store.upgrade() {
             let _ = inner.hint_at_all().await;
         }
-        Some(true)
     };
-    if let Some(over) = ended(hear(store, &mut messages, everything, gone).await) {
-        return over;
+    if hear(store, &mut messages, everything).await.is_none() {
+        return;
     }
-    loop {
-        let quiet = address.net().sleep(QUIET);
-        match hear(store, &mut messages, quiet, gone).await {
-            Heard::Done(()) => {}
-            Heard::Lost => return true,
-            Heard::Gone => return false,
-        }
-        let asked = address.within(ANSWER, ask(""));
-        if let Some(over) = ended(hear(store, &mut messages, asked, gone).await) {
-            return over;
-        }
+    while let Some(()) = hear(store, &mut messages, net.sleep(QUIET)).await {
+        let asked = net.within(ANSWER, client.batch_execute(""));
+        let Some(Some(Ok(()))) = hear(store, &mut messages, asked).await else {
+            return;
+        };
     }
 }
 
-async fn ask(client: &Client, text: String) -> bool {
-    client.batch_execute(&text).await.is_ok()
-}
-
-/// `None` to go on; else whether to connect again.
-fn ended(heard: Heard<Option<bool>>) -> Option<bool> {
-    match heard {
-        Heard::Done(Some(true)) => None,
-        Heard::Done(_) | Heard::Lost => Some(true),
-        Heard::Gone => Some(false),
-    }
-}
-
-/// Passes on what is said until `until` is done.
+/// Passes on what is said until `until` is done; `None` if the connection or its server is gone before.
 async fn hear<T>(
     store: &Weak<Inner>,
     messages: &mut Messages,
     until: impl Future<Output = T>,
-    gone: &mut oneshot::Receiver<()>,
-) -> Heard<T> {
+) -> Option<T> {
     let mut until = pin!(until);
     loop {
-        let next = select(messages.next(), &mut until);
-        match select(next, &mut *gone).await {
-            Either::Right(_) => return Heard::Gone,
-            Either::Left((Either::Right((done, _)), _)) => return Heard::Done(done),
-            Either::Left((Either::Left((Some(Ok(message)), _)), _)) => {
-                let Some(inner) = store.upgrade() else {
-                    return Heard::Gone;
-                };
-                if let AsyncMessage::Notification(note) = message {
+        match select(messages.next(), &mut until).await {
+            Either::Right((done, _)) => return Some(done),
+            Either::Left((Some(Ok(message)), _)) => {
+                if let AsyncMessage::Notification(note) = message
+                    && let Some(inner) = store.upgrade()
+                {
                     inner.wakes.send(&hints(note.payload(), inner.tag));
                 }
             }
-            Either::Left((Either::Left(_), _)) => return Heard::Lost,
+            Either::Left(_) => return None,
         }
     }
 }
@@ -242,7 +184,7 @@ impl Inner {
             .read("SELECT DISTINCT queue FROM {s}.tally", &[])
             .await?;
         for row in &rows {
-            hints.queues.insert(row::name(row.get(0)));
+            hints.queues.insert(Name::readable(row.get(0)));
         }
         let owners: Vec<Bits> = self
             .wakes

@@ -29,9 +29,6 @@ impl Manager for Opener {
     }
 
     async fn recycle(&self, conn: &mut Conn, _: &Metrics) -> RecycleResult<StoreError> {
-        if !conn.clean {
-            return Err(RecycleError::message("a call was left half-way on it"));
-        }
         conn.check().map_err(RecycleError::Backend)
     }
 }

@@ -1,5 +1,5 @@
 //! A record as a row of `job`, and back. What cannot be read in full is read as far as it can, so that it
-//! stays visible; a claim ends it.
+//! stays visible; a claim ends it, or leaves it to the release that packed it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tideway_engine::Wall;
 use tideway_engine::jobs::{
-    Failure, Id, Keep, Kind, Name, Owner, Reason, Record, Spec, State, later,
+    Failure, Id, Kind, Name, Owner, Reason, Record, Spec, State, Unreadable, later,
 };
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, Type};
@@ -18,7 +18,7 @@ use crate::sql::{Bits, Param};
 /// What every reading statement selects, in the order [`read`] expects.
 pub(crate) const COLUMNS: &str = "id, digest, run_at, token, enqueued_at, seq, lease_until, lease, started_at, \
     ended_at, owner, attempt, crashes, returns, state, links, settled, flags, parked, queue, kind, grp, waits, \
-    more, spec, payload, progress, result, band";
+    more, spec, payload, progress, result, band, expires_at";
 
 /// Bits of `job.links`.
 pub(crate) mod links {
@@ -37,8 +37,11 @@ pub(crate) struct Stored {
     pub(crate) parked: bool,
     pub(crate) links: i16,
     /// Its spec could not be read, or disagrees with the columns.
-    pub(crate) damaged: bool,
+    pub(crate) flaw: Option<Unreadable>,
 }
+
+/// Damaged outside of the packed specification.
+const DAMAGED: Unreadable = Unreadable::Damaged(0);
 
 /// What few jobs have, as JSON in `job.more`.
 #[derive(Default, PartialEq, Serialize, Deserialize)]
@@ -77,14 +80,14 @@ fn is_zero_long(n: &i64) -> bool {
 
 /// Reads the columns of [`COLUMNS`].
 pub(crate) fn read(row: &Row) -> Result<Stored, tokio_postgres::Error> {
-    let mut damaged = false;
+    let mut flaw = None;
     let id = Id::from_u128(row.try_get::<_, Bits>(0)?.0);
     let queue: &str = row.try_get(19)?;
     let flags = row.try_get::<_, Option<i16>>(17)?.unwrap_or_default();
     let spec = match Spec::unpack(row.try_get(24)?) {
         Ok(spec) if spec.id == id && spec.queue == queue => spec,
-        _ => {
-            damaged = true;
+        other => {
+            flaw = Some(other.err().unwrap_or(DAMAGED));
             replacement(row, id)?
         }
     };
@@ -93,17 +96,15 @@ pub(crate) fn read(row: &Row) -> Result<Stored, tokio_postgres::Error> {
         .map(serde_json::from_slice::<More>)
         .transpose()
         .unwrap_or_else(|_| {
-            damaged = true;
+            flaw = Some(DAMAGED);
             None
         });
     let more = more.unwrap_or_default();
-    let state = usize::try_from(row.try_get::<_, i16>(14)?).ok();
-    let state = state
-        .and_then(|code| State::ALL.get(code).copied())
-        .unwrap_or_else(|| {
-            damaged = true;
-            State::Dead
-        });
+    let state = u8::try_from(row.try_get::<_, i16>(14)?).ok();
+    let state = state.and_then(State::of).unwrap_or_else(|| {
+        flaw = Some(DAMAGED);
+        State::Dead
+    });
     let settled: Option<i16> = row.try_get(16)?;
     let waits: Option<&[u8]> = row.try_get(22)?;
     let (waits, _) = waits.unwrap_or_default().as_chunks::<16>();
@@ -150,7 +151,7 @@ pub(crate) fn read(row: &Row) -> Result<Stored, tokio_postgres::Error> {
     Ok(Stored {
         parked: row.try_get(18)?,
         links: row.try_get(15)?,
-        damaged,
+        flaw,
         job,
     })
 }
@@ -166,45 +167,32 @@ fn bytes(row: &Row, at: usize) -> Result<Bytes, tokio_postgres::Error> {
 
 /// A specification made from the columns.
 fn replacement(row: &Row, id: Id) -> Result<Spec, tokio_postgres::Error> {
+    let enqueued_at: i64 = row.try_get(4)?;
+    let expires_at: Option<i64> = row.try_get(29)?;
     Ok(Spec {
         band: u8::try_from(row.try_get::<_, i16>(28)?).unwrap_or_default(),
         strikes: 1,
-        group: row.try_get::<_, Option<&str>>(21)?.map(name),
-        ..Spec::new(id, name(row.try_get(19)?), name(row.try_get(20)?))
+        expiry: expires_at
+            .map(|until| Duration::from_millis(until.saturating_sub(enqueued_at).unsigned_abs())),
+        group: row.try_get::<_, Option<&str>>(21)?.map(Name::readable),
+        ..Spec::new(
+            id,
+            Name::readable(row.try_get(19)?),
+            Name::readable(row.try_get(20)?),
+        )
     })
 }
 
-/// A name as the tables have it, were they damaged.
-pub(crate) fn name(text: &str) -> Name {
-    Name::new(text).unwrap_or_else(|_| Name::new("unreadable").expect("it is a name"))
-}
-
-/// How a lease ends, by the code of `job.settled`. Appended to, never reordered.
-const SETTLED: [Kind; 10] = [
-    Kind::Succeed,
-    Kind::Retry,
-    Kind::Die,
-    Kind::Stop,
-    Kind::Snooze,
-    Kind::Release,
-    Kind::Abandon,
-    Kind::Lapse,
-    Kind::Crash,
-    Kind::Bury,
-];
-
 pub(crate) fn kind(code: i16) -> Option<Kind> {
-    SETTLED.get(usize::try_from(code).ok()?).copied()
+    Kind::of(u8::try_from(code).ok()?)
 }
 
 pub(crate) fn settled(kind: Kind) -> Option<i16> {
-    let at = SETTLED.iter().position(|known| *known == kind)?;
-    i16::try_from(at).ok()
+    kind.code().map(i16::from)
 }
 
 pub(crate) fn state(state: State) -> i16 {
-    let at = State::ALL.iter().position(|known| *known == state);
-    at.unwrap_or_default() as i16
+    i16::from(state.code())
 }
 
 pub(crate) fn id(id: Id) -> Bits {
@@ -224,7 +212,7 @@ pub(crate) fn pack(spec: &Spec) -> Vec<u8> {
 
 /// How long the record is kept after a success.
 pub(crate) fn keep(spec: &Spec) -> i64 {
-    millis(spec.keep.succeeded.max(Keep::LEAST))
+    millis(spec.kept(State::Succeeded))
 }
 
 fn some(n: u32) -> Option<i32> {

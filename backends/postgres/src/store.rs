@@ -31,7 +31,7 @@ use crate::row::{self, COLUMNS};
 use crate::schema;
 use crate::sql::{Bits, Schema};
 use crate::tx::audit::Audit;
-use crate::tx::claim::{Bury, Claim};
+use crate::tx::claim::{Claim, SetAside};
 use crate::tx::control::Ask;
 use crate::tx::cron::{self, Move};
 use crate::tx::enqueue::Enqueue;
@@ -111,7 +111,7 @@ impl Postgres {
             (None, false) => Some(Address::new(url, None, net.clone())?),
             (None, true) => None,
         };
-        let durability = address
+        let durability = net
             .within(options.timeout, prepare(&address, &schema, options.migrate))
             .await;
         let late = || {
@@ -337,9 +337,9 @@ impl JobStore for Postgres {
             Err(Failed::TooShort) => inner.transact(&Claim(req)).await,
             Err(failed) => Err(failed.into_store(Doubt::Done)),
             Ok(rows) => {
-                let (claimed, damaged) = fast::claimed(req, &rows).map_err(unreadable)?;
-                if !damaged.is_empty() {
-                    inner.transact(&Bury(&damaged, req.owner)).await?;
+                let (claimed, flawed) = fast::claimed(req, &rows).map_err(unreadable)?;
+                if !flawed.is_empty() {
+                    inner.transact(&SetAside(&flawed, req.owner)).await?;
                 }
                 Ok(claimed)
             }
@@ -368,7 +368,7 @@ impl JobStore for Postgres {
                 let hints: Vec<Name> = hints
                     .unwrap_or_default()
                     .into_iter()
-                    .map(row::name)
+                    .map(Name::readable)
                     .collect();
                 inner.hint_queues(hints.iter());
                 leases.settled(row).map_err(unreadable)

@@ -152,7 +152,7 @@ impl<'t> Tx<'t> {
             self.tally.insert(queue.clone(), Default::default());
         }
         if let Some(counts) = self.tally.get_mut(queue) {
-            counts[row::state(state) as usize] += by;
+            counts[usize::from(state.code())] += by;
         }
     }
 

@@ -13,7 +13,7 @@ use crate::error::fatal;
 use crate::row::{self, COLUMNS};
 use crate::sql::Bits;
 use crate::store::{Inner, unreadable};
-use crate::tx::pages::{after, cut, matching, params};
+use crate::tx::pages::{MATCHING, Matching};
 
 /// One page of the jobs that match, by id.
 pub(crate) async fn list(
@@ -22,15 +22,14 @@ pub(crate) async fn list(
     from: &Cursor,
     limit: u32,
 ) -> Result<Page<Record>, StoreError> {
-    let (sql, values) = matching(COLUMNS, filter);
     let mut items = Vec::new();
-    if let Some(after) = after(from) {
-        let rows = inner
-            .read(&sql, &params(&values, &after, limit).each())
-            .await?;
+    if let Ok(after) = from.id() {
+        let sql = format!("SELECT {COLUMNS}{MATCHING}");
+        let matching = Matching::of(filter, after, limit);
+        let rows = inner.read(&sql, &matching.params()).await?;
         items = read(&rows)?;
     }
-    let (items, next) = cut(items, limit, Record::id);
+    let (items, next) = Cursor::cut(items, limit, Record::id);
     Ok(Page {
         items,
         next,
@@ -62,13 +61,14 @@ pub(crate) async fn expired(
     from: &Cursor,
     limit: u32,
 ) -> Result<Page<Expired>, StoreError> {
-    let Some(after) = after(from) else {
+    let Ok(after) = from.id() else {
         return Ok(Page {
             items: Vec::new(),
             next: None,
             now: now(inner).await?,
         });
     };
+    let after = after.map(row::id);
     let clock = inner.now().map(|time| time.0);
     let most = i64::from(limit.max(1)) + 1;
     let sql = format!("SELECT {COLUMNS} FROM {{s}}.expired_1($1, $2, $3)");
@@ -85,21 +85,11 @@ pub(crate) async fn expired(
     let Some((head, rows)) = rows.split_first() else {
         return Err(fatal("the server did not answer what was asked"));
     };
-    let (jobs, next) = cut(read(rows)?, limit, Record::id);
+    let (jobs, next) = Cursor::cut(read(rows)?, limit, Record::id);
     let cohorts = cohorts(inner, &jobs).await?;
     let lapse = |job: &Record| {
-        let crashes = job.crashes_when_held();
-        let cohort = job
-            .owner
-            .and_then(|owner| cohorts.get(&owner))
-            .map_or(&[][..], Vec::as_slice);
-        let all = cohort
-            .iter()
-            .filter(|(other, _)| Some(*other) >= crashes)
-            .map(|(_, n)| *n);
-        // Itself not counted.
-        let peers = all.sum::<i64>().saturating_sub(1);
-        Expired::of(job, u32::try_from(peers).unwrap_or_default())
+        let cohort = cohorts.get(&job.owner?).into_iter().flatten();
+        Expired::among(job, cohort.copied())
     };
     Ok(Page {
         items: jobs.iter().filter_map(lapse).collect(),
@@ -112,8 +102,8 @@ pub(crate) async fn expired(
 async fn cohorts(
     inner: &Inner,
     jobs: &[Record],
-) -> Result<BTreeMap<Owner, Vec<(u32, i64)>>, StoreError> {
-    let mut cohorts: BTreeMap<Owner, Vec<(u32, i64)>> = BTreeMap::new();
+) -> Result<BTreeMap<Owner, Vec<(u32, u64)>>, StoreError> {
+    let mut cohorts: BTreeMap<Owner, Vec<(u32, u64)>> = BTreeMap::new();
     let mut owners: Vec<Owner> = jobs.iter().filter_map(|job| job.owner).collect();
     owners.sort_unstable();
     owners.dedup();
@@ -136,7 +126,10 @@ async fn cohorts(
         let owner = Owner(row.try_get::<_, Bits>(0).map_err(unreadable)?.0);
         let crashes: i32 = row.try_get(1).map_err(unreadable)?;
         let n: i64 = row.try_get(2).map_err(unreadable)?;
-        cohorts.entry(owner).or_default().push((crashes as u32, n));
+        cohorts
+            .entry(owner)
+            .or_default()
+            .push((crashes as u32, n.unsigned_abs()));
     }
     Ok(cohorts)
 }
@@ -161,7 +154,7 @@ pub(crate) async fn stats(inner: &Inner) -> Result<Stats, StoreError> {
 }
 
 fn queue(row: &Row) -> Result<Option<(Name, QueueStats)>, tokio_postgres::Error> {
-    let Some(name) = row.try_get::<_, Option<&str>>(0)?.map(row::name) else {
+    let Some(name) = row.try_get::<_, Option<&str>>(0)?.map(Name::readable) else {
         return Ok(None);
     };
     let mut stats = QueueStats::empty(name.clone());

@@ -4,6 +4,7 @@ mod audit;
 mod claim;
 mod control;
 mod cron;
+mod each;
 mod enqueue;
 mod outbox;
 mod pages;
@@ -15,7 +16,6 @@ use redis::Value;
 use tideway::jobs::StoreError;
 use tideway_engine::Wall;
 use tideway_engine::jobs::Id;
-use tideway_engine::jobs::call::Cursor;
 
 use crate::error::{fatal, unreadable};
 use crate::row::{self, Shown, Stored};
@@ -108,14 +108,7 @@ fn id(bytes: &[u8]) -> Result<Id, StoreError> {
     bits.map(Id::from_u128).map_err(|_| unreadable())
 }
 
-/// The bytes of the id that a page goes on behind; `None` for a cursor no store of this kind made.
-fn after(cursor: &Cursor) -> Option<Vec<u8>> {
-    match &cursor.0 {
-        None => Some(Vec::new()),
-        Some(text) => text.parse().ok().map(|id| row::id(id).to_vec()),
-    }
-}
-
-fn cursor(id: Id) -> Cursor {
-    Cursor(Some(id.to_string().into()))
+/// The bytes of the id that a page goes on behind; none from the beginning.
+fn bits(after: Option<Id>) -> Vec<u8> {
+    after.map_or_else(Vec::new, |id| row::id(id).to_vec())
 }

@@ -4,15 +4,14 @@
 //! Commands and values are those of the crate `redis`. Its connections are not used: each of its asynchronous ones
 //! brings a runtime of its own choosing.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use deadpool::managed::{Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult};
-use futures_util::future::{Either, select};
 use redis::{Pipeline, Value};
 use tideway::jobs::StoreError;
 use tideway_driver::{Net, NetStream};
@@ -44,23 +43,11 @@ pub(crate) struct Connection {
     busy: bool,
 }
 
-/// `task`, unless it takes longer.
-pub(crate) async fn within<T>(
-    net: &Net,
-    time: Duration,
-    task: impl Future<Output = T>,
-) -> Option<T> {
-    match select(pin!(task), pin!(net.sleep(time))).await {
-        Either::Left((out, _)) => Some(out),
-        Either::Right(_) => None,
-    }
-}
-
 impl Connecting {
     /// Connects and logs in.
     pub(crate) async fn connect(&self) -> Result<Connection, StoreError> {
         let (host, port) = &self.address;
-        let made = within(&self.net, self.timeout, async {
+        let made = self.net.within(self.timeout, async {
             let unreached = |error: io::Error| {
                 transient(format!("no connection to Redis at {host}:{port}: {error}"))
             };
@@ -93,7 +80,8 @@ impl Connecting {
         let mut connection = self.connect().await?;
         let mut subscribe = Pipeline::new();
         subscribe.cmd("SUBSCRIBE").arg(channel);
-        match within(&self.net, self.timeout, connection.send(&subscribe, 1)).await {
+        let sent = connection.send(&subscribe, 1);
+        match self.net.within(self.timeout, sent).await {
             Some(Ok(mut replies)) => match replies.pop() {
                 Some(Value::ServerError(error)) => Err(refused(&error)),
                 Some(_) => Ok(connection),
@@ -201,7 +189,7 @@ pub(crate) async fn exchange(
         address: (host, port),
         ..
     } = pool.manager();
-    let mut connection = match within(net, *timeout, pool.get()).await {
+    let mut connection = match net.within(*timeout, pool.get()).await {
         Some(Ok(connection)) => connection,
         Some(Err(PoolError::Backend(error))) => return Err(error),
         Some(Err(error)) => return Err(transient(format!("no connection to Redis: {error}"))),
@@ -212,7 +200,7 @@ pub(crate) async fn exchange(
             )));
         }
     };
-    let sent = within(net, *timeout, connection.send(commands, count)).await;
+    let sent = net.within(*timeout, connection.send(commands, count)).await;
     let demoted =
         |value: &Value| matches!(value, Value::ServerError(error) if error.code() == "READONLY");
     match sent {

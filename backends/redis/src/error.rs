@@ -1,6 +1,6 @@
 //! What Redis's errors mean to a caller: come again, give up, or ask what was done.
 
-use redis::ServerError;
+use redis::{FromRedisValue, ServerError, Value};
 use tideway::jobs::StoreError;
 
 pub(crate) fn fatal(text: impl AsRef<str>) -> StoreError {
@@ -14,6 +14,27 @@ pub(crate) fn transient(text: impl AsRef<str>) -> StoreError {
 /// A reply that is none of ours: another program writes these keys, or another release.
 pub(crate) fn unreadable() -> StoreError {
     fatal("Redis gave a reply that cannot be read: does another program write keys of this prefix?")
+}
+
+/// A reply to a plain command, as what it should be.
+pub(crate) fn decoded<T: FromRedisValue>(reply: Value) -> Result<T, StoreError> {
+    redis::from_redis_value(reply).map_err(|_| unreadable())
+}
+
+/// Questions change nothing: none is in doubt.
+pub(crate) fn asked<T>(reply: Result<T, StoreError>) -> Result<T, StoreError> {
+    reply.map_err(|error| match error {
+        StoreError::Ambiguous(text) => StoreError::Transient(text),
+        error => error,
+    })
+}
+
+/// An error after a part of the call was done: the same call again tells which.
+pub(crate) fn in_doubt(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Transient(text) => StoreError::Ambiguous(text),
+        error => error,
+    }
 }
 
 /// The server's answer to a command it did not run.

@@ -4,13 +4,13 @@ use std::sync::Weak;
 use std::time::Duration;
 
 use async_channel::Receiver;
-use futures_util::future::{Either, select};
 use redis::{Pipeline, PushKind, Value};
 use tideway::jobs::StoreError;
 use tideway::jobs::hints::Hints;
+use tideway_driver::Net;
 use tideway_engine::jobs::{Id, Owner};
 
-use crate::connection::{Connection, within};
+use crate::connection::Connection;
 use crate::error::transient;
 use crate::open;
 use crate::row::Reader;
@@ -18,9 +18,6 @@ use crate::store::Inner;
 
 /// How long a connection that says nothing is trusted.
 const QUIET: Duration = Duration::from_secs(10);
-
-/// How long to wait before connecting again, at first and at most.
-const AGAIN: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 /// What a script published: `q` and a queue, `c` and an owner and its job, one after the other. What cannot be read
 /// ends it.
@@ -49,37 +46,29 @@ fn cancel(from: &mut Reader<'_>) -> Option<(Owner, Id)> {
 }
 
 /// Listens to the channel until the store is closed; connects again whenever the connection breaks.
-pub(crate) async fn listen(inner: Weak<Inner>, first: Connection, closed: Receiver<()>) {
-    let mut connection = Some(first);
-    let mut pause = AGAIN.0;
-    loop {
-        if let Some(current) = connection.take() {
-            pause = AGAIN.0;
-            let ended = std::pin::pin!(until_broken(&inner, current));
-            if let Either::Right(_) = select(ended, std::pin::pin!(closed.recv())).await {
-                return;
+pub(crate) async fn listen(net: Net, inner: Weak<Inner>, first: Connection, closed: Receiver<()>) {
+    let mut first = Some(first);
+    let connection = || {
+        let (inner, first) = (inner.clone(), first.take());
+        async move {
+            let connection = match first {
+                None => again(&inner).await,
+                first => first,
+            };
+            if let Some(connection) = connection {
+                until_broken(&inner, connection).await;
             }
         }
-        let Some(store) = inner.upgrade() else {
-            return;
-        };
-        let net = store.nodes.net.clone();
-        match subscribe(&store).await {
-            Ok(new) => {
-                connection = Some(new);
-                // Hints were missed: everything that has jobs is worth a look.
-                store.hint_all().await;
-            }
-            Err(_) => {
-                drop(store);
-                let sleep = net.sleep(pause);
-                if let Either::Right(_) = select(sleep, std::pin::pin!(closed.recv())).await {
-                    return;
-                }
-                pause = (pause * 2).min(AGAIN.1);
-            }
-        }
-    }
+    };
+    net.reconnect(closed.recv(), connection).await;
+}
+
+/// Another connection. Hints were missed: everything that has jobs is worth a look.
+async fn again(inner: &Weak<Inner>) -> Option<Connection> {
+    let store = inner.upgrade()?;
+    let connection = subscribe(&store).await.ok()?;
+    store.hint_all().await;
+    Some(connection)
 }
 
 /// Passes hints on; asks now and then whether the server is still there.
@@ -91,7 +80,7 @@ async fn until_broken(inner: &Weak<Inner>, mut connection: Connection) {
         };
         let (net, wakes) = (store.nodes.net.clone(), store.wakes.clone());
         drop(store);
-        match within(&net, QUIET, connection.reply()).await {
+        match net.within(QUIET, connection.reply()).await {
             Some(Ok(Value::Push { kind, data })) => {
                 if kind == PushKind::Message
                     && let Some(Value::BulkString(message)) = data.get(1)
@@ -107,7 +96,7 @@ async fn until_broken(inner: &Weak<Inner>, mut connection: Connection) {
                 ping.cmd("PING");
                 let ping = ping.get_packed_pipeline();
                 let written = connection.write(&ping);
-                if !matches!(within(&net, QUIET, written).await, Some(Ok(()))) {
+                if !matches!(net.within(QUIET, written).await, Some(Ok(()))) {
                     return;
                 }
                 asked = true;

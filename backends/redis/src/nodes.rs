@@ -11,7 +11,7 @@ use tideway::jobs::StoreError;
 use tideway_driver::Net;
 
 use crate::connection::{Connecting, exchange};
-use crate::error::{fatal, refused, transient};
+use crate::error::{asked, fatal, in_doubt, refused, transient};
 use crate::scripts::Script;
 use crate::slots::{Slots, slot};
 use crate::url::{Address, Servers, address};
@@ -92,10 +92,10 @@ impl Nodes {
 
     /// Asks nodes, one after the other, who has which slots.
     async fn refresh(&self) -> Result<(), StoreError> {
-        let mut asked = lock(&self.slots).masters();
-        asked.extend(self.servers.addresses.iter().cloned());
+        let mut nodes = lock(&self.slots).masters();
+        nodes.extend(self.servers.addresses.iter().cloned());
         let mut last = None;
-        for address in asked {
+        for address in nodes {
             let mut slots = redis::cmd("CLUSTER");
             slots.arg("SLOTS");
             match self.ask(&address, &slots).await {
@@ -114,12 +114,8 @@ impl Nodes {
                 Err(error) => last = Some(error),
             }
         }
-        // It was only asked: nothing is in doubt.
-        Err(match last {
-            Some(StoreError::Ambiguous(text)) => StoreError::Transient(text),
-            Some(error) => error,
-            None => transient("no node of the cluster is known"),
-        })
+        let last = last.unwrap_or_else(|| transient("no node of the cluster is known"));
+        asked(Err(last))
     }
 
     /// The reply to one command that goes to this server.
@@ -147,7 +143,8 @@ impl Nodes {
         script: &Script,
         calls: Vec<Cmd>,
     ) -> Result<Vec<Value>, StoreError> {
-        self.send(slot(&tag.base), Some(script), calls).await
+        let replies = self.send(slot(&tag.base), Some(script), calls).await;
+        if script.asks { asked(replies) } else { replies }
     }
 
     async fn home(&self, slot: u16) -> Result<Address, StoreError> {
@@ -209,7 +206,7 @@ impl Nodes {
                 let unreached = self.servers.cluster && matches!(error, StoreError::Transient(_));
                 // A node that is gone may have been replaced.
                 if !unreached || last || self.refresh().await.is_err() {
-                    return Err(in_doubt(error, &replies));
+                    return Err(in_part(error, &replies));
                 }
                 self.net.sleep(PAUSE).await;
                 continue;
@@ -218,7 +215,7 @@ impl Nodes {
                 return Err(crate::error::unreadable());
             };
             if last {
-                return Err(in_doubt(error, &replies));
+                return Err(in_part(error, &replies));
             }
             match way {
                 Detour::Load => load = true,
@@ -270,13 +267,11 @@ impl Nodes {
     }
 }
 
-/// An error after some of the calls were done: the same calls again tell which.
-fn in_doubt(error: StoreError, replies: &[Option<Value>]) -> StoreError {
-    match error {
-        StoreError::Transient(text) if replies.iter().any(Option::is_some) => {
-            StoreError::Ambiguous(text)
-        }
-        error => error,
+fn in_part(error: StoreError, replies: &[Option<Value>]) -> StoreError {
+    if replies.iter().any(Option::is_some) {
+        in_doubt(error)
+    } else {
+        error
     }
 }
 

@@ -8,7 +8,7 @@ use tideway::jobs::StoreError;
 use tideway_driver::Net;
 use tideway_engine::jobs::call::{Caps, Durability};
 
-use crate::error::{fatal, transient, unreadable};
+use crate::error::{asked, decoded, fatal, transient, unreadable};
 use crate::hub;
 use crate::nodes::Nodes;
 use crate::options::{Options, Tags};
@@ -78,8 +78,13 @@ pub(crate) async fn open(net: Net, url: &str, options: Options) -> Result<Arc<In
     });
     // Before the first call, so that no hint is missed from then on.
     let first = hub::subscribe(&inner).await?;
-    let task = hub::listen(Arc::downgrade(&inner), first, closed);
-    inner.nodes.net.spawn(task);
+    let net = inner.nodes.net.clone();
+    net.spawn(hub::listen(
+        net.clone(),
+        Arc::downgrade(&inner),
+        first,
+        closed,
+    ));
     Ok(inner)
 }
 
@@ -104,14 +109,6 @@ pub(crate) async fn check(nodes: &Nodes) -> Result<Durability, StoreError> {
         least = least.min(synced(&settings.map(flat).unwrap_or_default()));
     }
     Ok(least)
-}
-
-/// Questions change nothing: none is in doubt.
-fn asked<T>(reply: Result<T, StoreError>) -> Result<T, StoreError> {
-    reply.map_err(|error| match error {
-        StoreError::Ambiguous(text) => StoreError::Transient(text),
-        error => error,
-    })
 }
 
 fn text_of(value: Value) -> Value {
@@ -211,17 +208,14 @@ async fn claim_prefix(nodes: &Nodes, prefix: &str, tags: Tags) -> Result<(), Sto
     for (field, value) in [("schema", &*SCHEMA.to_string()), ("tags", ours)] {
         let mut get = redis::cmd("HGET");
         get.arg(&key).arg(field);
-        let mut found = asked(nodes.on_key(&key, get.clone()).await)?;
-        if found == Value::Nil {
+        let mut found: Option<String> = decoded(asked(nodes.on_key(&key, get.clone()).await)?)?;
+        if found.is_none() {
             let mut set = redis::cmd("HSETNX");
             set.arg(&key).arg(field).arg(value);
             asked(nodes.on_key(&key, set).await)?;
-            found = asked(nodes.on_key(&key, get).await)?;
+            found = decoded(asked(nodes.on_key(&key, get).await)?)?;
         }
-        let Value::BulkString(found) = found else {
-            return Err(unreadable());
-        };
-        let found = String::from_utf8_lossy(&found).into_owned();
+        let found = found.ok_or_else(unreadable)?;
         match field {
             "tags" if found != ours => {
                 return Err(fatal(format!(

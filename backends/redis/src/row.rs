@@ -13,8 +13,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use tideway_engine::Wall;
 use tideway_engine::jobs::{
-    Conflict, Failure, Hold, Id, Keep, Kind, Name, NewJob, Owner, Reason, Record, Spec, Start,
-    State, Unreadable, WaitFailed, later,
+    Conflict, Failure, Hold, Id, Kind, Name, NewJob, Owner, Reason, Record, Spec, Start, State,
+    Unreadable, WaitFailed, later,
 };
 
 /// Times are kept as doubles: all beyond this is for ever.
@@ -34,23 +34,9 @@ mod flag {
     pub(super) const EXPIRY: u8 = 16;
 }
 
-/// How a lease ends, by its code less one. Appended to, never reordered.
-const SETTLED: [Kind; 10] = [
-    Kind::Succeed,
-    Kind::Retry,
-    Kind::Die,
-    Kind::Stop,
-    Kind::Snooze,
-    Kind::Release,
-    Kind::Abandon,
-    Kind::Lapse,
-    Kind::Crash,
-    Kind::Bury,
-];
-
-/// The row of this code.
+/// The row of this code: one more than the core's, since 0 is none.
 pub(crate) fn kind(code: u8) -> Option<Kind> {
-    SETTLED.get(usize::from(code).checked_sub(1)?).copied()
+    Kind::of(code.checked_sub(1)?)
 }
 
 /// The code of a reason, and the id that belongs to it.
@@ -76,11 +62,6 @@ pub(crate) fn id(id: Id) -> [u8; 16] {
 
 pub(crate) fn owner(owner: Owner) -> [u8; 16] {
     owner.0.to_be_bytes()
-}
-
-pub(crate) fn state(state: State) -> u8 {
-    let at = State::ALL.iter().position(|known| *known == state);
-    at.and_then(|at| u8::try_from(at).ok()).unwrap_or_default()
 }
 
 /// Whole milliseconds, rounded up.
@@ -131,8 +112,8 @@ pub(crate) fn pack(new: &NewJob) -> Vec<u8> {
         spec.band,
         spec.strikes,
     ]);
-    for keep in [spec.keep.succeeded, spec.keep.failed] {
-        out.extend(millis(keep.max(Keep::LEAST)).to_le_bytes());
+    for end in [State::Succeeded, State::Dead] {
+        out.extend(millis(spec.kept(end)).to_le_bytes());
     }
     out.extend(new.digest().to_le_bytes());
     name(&mut out, &spec.queue);
@@ -142,12 +123,11 @@ pub(crate) fn pack(new: &NewJob) -> Vec<u8> {
     }
     if let Some(unique) = &spec.unique {
         name(&mut out, &unique.key);
-        let (hold, time) = match unique.hold {
-            Hold::UntilStart => (0, 0.0),
-            Hold::UntilDone => (1, 0.0),
-            Hold::For(time) => (2, millis(time)),
+        let time = match unique.hold {
+            Hold::For(time) => millis(time),
+            Hold::UntilStart | Hold::UntilDone => 0.0,
         };
-        out.push(hold);
+        out.push(unique.hold.code());
         out.extend(time.to_le_bytes());
         out.push(match unique.conflict {
             Conflict::Keep => 0,
@@ -192,17 +172,12 @@ pub(crate) struct Shown {
 /// A record that was read.
 pub(crate) struct Stored {
     pub(crate) job: Record,
-    pub(crate) flaw: Option<Flaw>,
+    /// Why it was not read in full.
+    pub(crate) flaw: Option<Unreadable>,
 }
 
-/// Why a record was not read in full.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Flaw {
-    /// Another release wrote it.
-    Release,
-    /// It is damaged.
-    Damage,
-}
+/// Damaged outside of the packed specification.
+const DAMAGED: Unreadable = Unreadable::Damaged(0);
 
 /// Reads what a script showed; `None` if there is no such job.
 pub(crate) fn read(shown: Shown) -> Option<Stored> {
@@ -213,64 +188,70 @@ pub(crate) fn read(shown: Shown) -> Option<Stored> {
     if changing(&mut job, &shown.changing).is_none() {
         job.state = State::Dead;
         job.reason = Some(Reason::Corrupt);
-        flaw = Some(Flaw::Damage);
+        flaw = Some(DAMAGED);
     }
     if extra(&mut job, &shown.extra).is_none() {
-        flaw = Some(Flaw::Damage);
+        flaw = Some(DAMAGED);
     }
     Some(Stored { job, flaw })
 }
 
 fn blank(spec: Spec, payload: Vec<u8>, digest: u64) -> Record {
-    let new = NewJob {
-        spec: Arc::new(spec),
-        payload: Bytes::new(),
-        start: Start::Now,
-    };
-    let mut job = Record {
-        digest,
-        payload: payload.into(),
-        ..Record::accepted(&new, Vec::new(), Wall(0))
-    };
+    let mut job = Record::unclaimed(Arc::new(spec), payload.into(), digest, Wall(0), Wall(0));
     job.state = State::Dead;
     job
 }
 
 /// The specification and digest, or what is known of them.
-fn fixed(bytes: &[u8], id: Id) -> (Spec, u64, Option<Flaw>) {
-    let mut spec = Spec {
-        strikes: 1,
-        ..Spec::new(id, unreadable(), unreadable())
-    };
-    let mut digest = 0;
-    let packed = header(&mut spec, &mut digest, bytes).map(Spec::unpack);
-    let flaw = match packed {
-        Some(Ok(whole)) if whole.id == id => return (whole, digest, None),
-        Some(Err(Unreadable::Version(_))) => Flaw::Release,
-        _ => Flaw::Damage,
-    };
-    (spec, digest, Some(flaw))
+fn fixed(bytes: &[u8], id: Id) -> (Spec, u64, Option<Unreadable>) {
+    let read = header(bytes).ok_or(DAMAGED).and_then(|header| {
+        let spec = Spec::unpack(header.packed)?;
+        let agrees = spec.id == id
+            && spec.queue.as_bytes() == header.queue
+            && spec.kind.as_bytes() == header.kind
+            && spec.group.as_ref().map(|group| group.as_bytes()) == header.group;
+        if agrees {
+            Ok((spec, header.digest))
+        } else {
+            Err(DAMAGED)
+        }
+    });
+    match read {
+        Ok((spec, digest)) => (spec, digest, None),
+        Err(flaw) => {
+            let (spec, digest) = replacement(bytes, id);
+            (spec, digest, Some(flaw))
+        }
+    }
 }
 
 /// The specification of a job on its way.
 pub(crate) fn spec(fixed: &[u8]) -> Option<Spec> {
-    let mut from = Reader(fixed);
-    let parts = from.byte()?;
-    from.take(2 + 16 + 8)?;
-    skip(&mut from, parts)?;
-    Spec::unpack(from.0).ok()
+    Spec::unpack(header(fixed)?.packed).ok()
 }
 
-/// Passes over the names and what follows them.
-fn skip(from: &mut Reader<'_>, parts: u8) -> Option<(Name, Name, Option<Name>)> {
-    let names = (from.name()?, from.name()?);
+/// What the scripts read too, and the packed specification behind it.
+struct Header<'a> {
+    digest: u64,
+    queue: &'a [u8],
+    kind: &'a [u8],
+    group: Option<&'a [u8]>,
+    packed: &'a [u8],
+}
+
+fn header(bytes: &[u8]) -> Option<Header<'_>> {
+    let mut from = Reader(bytes);
+    let parts = from.byte()?;
+    from.take(2 + 16)?;
+    let digest = u64::from_le_bytes(from.array()?);
+    let (queue, kind) = (from.short()?, from.short()?);
     let group = if parts & flag::GROUP != 0 {
-        Some(from.name()?)
+        Some(from.short()?)
     } else {
         None
     };
     if parts & flag::UNIQUE != 0 {
-        from.name()?;
+        from.short()?;
         from.take(10)?;
     }
     if parts & flag::EXPIRY != 0 {
@@ -280,33 +261,49 @@ fn skip(from: &mut Reader<'_>, parts: u8) -> Option<(Name, Name, Option<Name>)> 
         let count = from.byte()?;
         from.take(16 * usize::from(count))?;
     }
-    Some((names.0, names.1, group))
+    Some(Header {
+        digest,
+        queue,
+        kind,
+        group,
+        packed: from.0,
+    })
 }
 
-fn unreadable() -> Name {
-    Name::new("unreadable").expect("it is a name")
-}
-
-/// Fills in what the scripts read too; the packed specification is left.
-fn header<'a>(spec: &mut Spec, digest: &mut u64, bytes: &'a [u8]) -> Option<&'a [u8]> {
-    let mut from = Reader(bytes);
-    let parts = from.byte()?;
-    spec.band = from.byte()?.min(Spec::BANDS - 1);
-    spec.strikes = from.byte()?.max(1);
-    spec.keep.succeeded = duration(from.double()?);
-    spec.keep.failed = duration(from.double()?);
-    *digest = u64::from_le_bytes(from.array()?);
-    (spec.queue, spec.kind, spec.group) = skip(&mut from, parts)?;
-    Some(from.0)
+/// A specification and digest made of what the scripts read too, as far as that goes.
+fn replacement(bytes: &[u8], id: Id) -> (Spec, u64) {
+    let mut spec = Spec {
+        strikes: 1,
+        ..Spec::new(id, Name::readable(""), Name::readable(""))
+    };
+    let mut digest = 0;
+    let mut fill = || {
+        let mut from = Reader(bytes);
+        let parts = from.byte()?;
+        spec.band = from.byte()?.min(Spec::BANDS - 1);
+        spec.strikes = from.byte()?.max(1);
+        spec.keep.succeeded = duration(from.double()?);
+        spec.keep.failed = duration(from.double()?);
+        digest = u64::from_le_bytes(from.array()?);
+        spec.queue = from.name()?;
+        spec.kind = from.name()?;
+        if parts & flag::GROUP != 0 {
+            spec.group = Some(from.name()?);
+        }
+        Some(())
+    };
+    // What is left out stays as it was.
+    let _ = fill();
+    (spec, digest)
 }
 
 fn changing(job: &mut Record, bytes: &[u8]) -> Option<()> {
     let mut from = Reader(bytes);
-    let state = *State::ALL.get(usize::from(from.byte()?))?;
+    let state = State::of(from.byte()?)?;
     let settled = from.byte()?;
     let reason = from.byte()?;
     let flags = u16::from_le_bytes(from.array()?);
-    job.settled = (settled > 0).then(|| kind(settled)).flatten();
+    job.settled = kind(settled);
     job.run_at = time(from.double()?);
     job.enqueued_at = time(from.double()?);
     job.attempt = from.count()?;
@@ -407,9 +404,14 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn name(&mut self) -> Option<Name> {
-        let length = self.byte()?;
-        let text = std::str::from_utf8(self.take(usize::from(length))?).ok()?;
+        let text = std::str::from_utf8(self.short()?).ok()?;
         Name::new(text).ok()
+    }
+
+    /// What follows its length of one byte.
+    fn short(&mut self) -> Option<&'a [u8]> {
+        let length = self.byte()?;
+        self.take(usize::from(length))
     }
 
     /// What follows its length.

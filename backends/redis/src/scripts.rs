@@ -6,6 +6,8 @@ use std::sync::LazyLock;
 pub(crate) struct Script {
     pub(crate) text: &'static str,
     pub(crate) digest: String,
+    /// It changes nothing.
+    pub(crate) asks: bool,
 }
 
 /// Names each script and the files it is made of. The first line of one says what it may do when the server's
@@ -13,7 +15,7 @@ pub(crate) struct Script {
 macro_rules! scripts {
     ($($(#[$doc:meta])* $name:ident: $flags:literal, [$($part:literal),*] $(, $fast:literal)?;)*) => {
         $($(#[$doc])* pub(crate) static $name: LazyLock<Script> = LazyLock::new(|| {
-            script(concat!("#!lua", $flags, "\n",
+            script($flags, concat!("#!lua", $flags, "\n",
                 $(include_str!("lua/fast.lua"), open!($fast),)?
                 include_str!("lua/base.lua"),
                 $("\n", include_str!(concat!("lua/", $part, ".lua")),)*
@@ -66,7 +68,8 @@ scripts! {
     AUDIT: " flags=no-writes", ["limits", "audit"];
 }
 
-fn script(text: &'static str) -> Script {
+fn script(flags: &str, text: &'static str) -> Script {
     let digest = redis::Script::new(text).get_hash().to_owned();
-    Script { text, digest }
+    let asks = flags.contains("no-writes");
+    Script { text, digest, asks }
 }

@@ -7,11 +7,17 @@ use crate::url::Address;
 /// How many there are.
 const SLOTS: u16 = 16384;
 
-/// The slot of a tag: CRC-16/XMODEM of what is between the braces.
-pub(crate) fn slot(tag: &str) -> u16 {
-    let inner = tag.strip_prefix('{').and_then(|tag| tag.strip_suffix('}'));
+/// The slot of a key: CRC-16/XMODEM of what is between its first `{` and the next `}`, or of all of it if there is
+/// no such pair, or nothing in it.
+pub(crate) fn slot(key: &str) -> u16 {
+    let inner = key
+        .split_once('{')
+        .and_then(|(_, rest)| rest.split_once('}'));
+    let hashed = inner
+        .map(|(inner, _)| inner)
+        .filter(|inner| !inner.is_empty());
     let mut crc = 0_u16;
-    for byte in inner.unwrap_or(tag).bytes() {
+    for byte in hashed.unwrap_or(key).bytes() {
         crc ^= u16::from(byte) << 8;
         for _ in 0..8 {
             let carry = crc & 0x8000 != 0;
@@ -87,7 +93,13 @@ mod tests {
 
     #[test]
     fn slots_are_those_of_redis() {
-        assert_eq!(slot("{123456789}"), 0x31c3);
-        assert_eq!(slot("{foo}"), 12182);
+        assert_eq!(slot("123456789"), 0x31c3);
+        for key in ["foo", "{foo}", "{foo}:tags", "{foo}:meta", "a{foo}b{bar}"] {
+            assert_eq!(slot(key), 12182, "{key}");
+        }
+        assert_eq!(slot("foo{{bar}}zap"), slot("{bar"));
+        // What `CLUSTER KEYSLOT` says: an empty tag is none.
+        assert_eq!(slot("foo{}{bar}"), 8363);
+        assert_eq!(slot("foo{bar"), 15278);
     }
 }

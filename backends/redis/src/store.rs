@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_core::Stream;
-use redis::{Cmd, Value};
+use redis::Cmd;
 use tideway::jobs::hints::Wakes;
 use tideway::jobs::{JobStore, StoreClock, StoreError};
 use tideway_driver::Net;
@@ -19,7 +19,7 @@ use tideway_engine::jobs::call::{
 use tideway_engine::jobs::{Id, Name, NewJob, Owner, Record, shard_of};
 
 use crate::calls::Reply;
-use crate::error::unreadable;
+use crate::error::{asked, decoded, unreadable};
 use crate::nodes::{Nodes, Tag, lock};
 use crate::open;
 use crate::options::{Options, Tags};
@@ -107,15 +107,7 @@ impl Inner {
         let key = open::tags_key(&self.prefix);
         let mut members = redis::cmd("SMEMBERS");
         members.arg(&key);
-        let (Value::Array(all) | Value::Set(all)) = self.nodes.on_key(&key, members).await? else {
-            return Err(unreadable());
-        };
-        let shards = all.into_iter().map(|one| match one {
-            Value::BulkString(text) => std::str::from_utf8(&text).ok()?.parse().ok(),
-            _ => None,
-        });
-        let shards: Option<BTreeSet<u16>> = shards.collect();
-        let shards = shards.ok_or_else(unreadable)?;
+        let shards: BTreeSet<u16> = decoded(asked(self.nodes.on_key(&key, members).await)?)?;
         Ok(shards.into_iter().map(|shard| self.tag(shard)).collect())
     }
 

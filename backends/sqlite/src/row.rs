@@ -1,5 +1,5 @@
 //! A record as a row of `job`, and back. A row that cannot be read in full is read as far as it can,
-//! so that it stays visible; a claim ends it.
+//! so that it stays visible; a claim ends it, or leaves it to the release that packed it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use rusqlite::Row;
 use rusqlite::types::{FromSql, ValueRef};
 use tideway_engine::Wall;
 use tideway_engine::jobs::{
-    Failure, Id, Keep, Kind, Name, Owner, Reason, Record, Spec, State, later,
+    Failure, Id, Kind, Name, Owner, Reason, Record, Spec, State, Unreadable, later,
 };
 
 /// What every reading statement selects, in the order [`read`] expects.
@@ -18,7 +18,7 @@ macro_rules! columns {
         "n, id, state, queue, band, kind, grp, run_at, parked, links, token, owner, seq, lease_until, \
          lease, attempt, failures, crashes, strikes, snoozes, returns, delay, settled, flags, digest, \
          enqueued_at, started_at, ended_at, reason, errors, waits, spec, \
-         ifnull(payload, (SELECT body.payload FROM body WHERE body.n = job.n)), progress, result"
+         ifnull(payload, (SELECT body.payload FROM body WHERE body.n = job.n)), progress, result, expires_at"
     };
 }
 pub(crate) use columns;
@@ -53,17 +53,17 @@ pub(crate) struct Stored {
     pub(crate) parked: bool,
     pub(crate) links: i64,
     /// Something in it could not be read, or disagrees with the rest.
-    pub(crate) damaged: bool,
+    pub(crate) flaw: Option<Unreadable>,
 }
+
+/// Damaged outside of the packed specification.
+const DAMAGED: Unreadable = Unreadable::Damaged(0);
 
 /// Reads the columns of [`columns`].
 pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<Stored> {
-    let mut from = Reader {
-        row,
-        damaged: false,
-    };
+    let mut from = Reader { row, flaw: None };
     let id = Id::from_u128(u128::from_be_bytes(from.or(1, [0; 16])));
-    let state = from.code(2, &State::ALL, State::Dead);
+    let state = from.state(2);
     let flags = from.int(23);
     let reason = from.json(28);
     let errors: Option<Vec<Failure>> = from.json(29);
@@ -103,7 +103,7 @@ pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<Stored> {
         n: row.get(0)?,
         parked: from.int(8) != 0,
         links: from.int(9),
-        damaged: from.damaged,
+        flaw: from.flaw,
         job,
     })
 }
@@ -149,7 +149,7 @@ pub(crate) fn read_unclaimed(
             ),
             parked: false,
             links,
-            damaged: false,
+            flaw: None,
         })
     } else {
         None
@@ -167,13 +167,26 @@ fn is(row: &Row<'_>, at: usize, name: Option<&Name>) -> bool {
 
 struct Reader<'a, 'r> {
     row: &'a Row<'r>,
-    damaged: bool,
+    flaw: Option<Unreadable>,
 }
 
 impl Reader<'_, '_> {
+    /// Damage is final: what another release packed and then was damaged is readable for none.
+    fn flawed(&mut self, why: Unreadable) {
+        if !matches!(self.flaw, Some(Unreadable::Damaged(_))) {
+            self.flaw = Some(why);
+        }
+    }
+
+    fn must(&mut self, right: bool) {
+        if !right {
+            self.flawed(DAMAGED);
+        }
+    }
+
     fn or<T: FromSql>(&mut self, at: usize, other: T) -> T {
         self.row.get(at).unwrap_or_else(|_| {
-            self.damaged = true;
+            self.flawed(DAMAGED);
             other
         })
     }
@@ -199,14 +212,15 @@ impl Reader<'_, '_> {
             Ok(ValueRef::Blob(bytes)) => Bytes::copy_from_slice(bytes),
             Ok(ValueRef::Null) => Bytes::new(),
             _ => {
-                self.damaged = true;
+                self.flawed(DAMAGED);
                 Bytes::new()
             }
         }
     }
 
     fn payload(&mut self, at: usize) -> Bytes {
-        self.damaged |= matches!(self.row.get_ref(at), Ok(ValueRef::Null));
+        let there = !matches!(self.row.get_ref(at), Ok(ValueRef::Null));
+        self.must(there);
         self.bytes(at)
     }
 
@@ -214,33 +228,28 @@ impl Reader<'_, '_> {
         self.maybe(at)
     }
 
-    fn code<T: Copy>(&mut self, at: usize, all: &[T], other: T) -> T {
-        let code = usize::try_from(self.int(at)).ok();
-        code.and_then(|code| all.get(code).copied())
-            .unwrap_or_else(|| {
-                self.damaged = true;
-                other
-            })
+    fn state(&mut self, at: usize) -> State {
+        let state = u8::try_from(self.int(at)).ok().and_then(State::of);
+        self.must(state.is_some());
+        state.unwrap_or(State::Dead)
     }
 
     fn kind(&mut self, code: i64) -> Option<Kind> {
-        let kind = usize::try_from(code)
-            .ok()
-            .and_then(|code| SETTLED.get(code).copied());
-        self.damaged |= kind.is_none();
+        let kind = u8::try_from(code).ok().and_then(Kind::of);
+        self.must(kind.is_some());
         kind
     }
 
     fn json<T: serde::de::DeserializeOwned>(&mut self, at: usize) -> Option<T> {
         let text = self.text(at)?;
         let value = serde_json::from_str(&text).ok();
-        self.damaged |= value.is_none();
+        self.must(value.is_some());
         value
     }
 
     fn ids(&mut self, at: usize) -> Vec<Id> {
         let bytes = self.bytes(at);
-        self.damaged |= !bytes.len().is_multiple_of(16);
+        self.must(bytes.len().is_multiple_of(16));
         let (ids, _) = bytes.as_chunks::<16>();
         ids.iter()
             .map(|id| Id::from_u128(u128::from_be_bytes(*id)))
@@ -249,64 +258,39 @@ impl Reader<'_, '_> {
 
     /// The specification, or one made from the columns.
     fn spec(&mut self, id: Id) -> Spec {
-        if let Ok(ValueRef::Blob(bytes)) = self.row.get_ref(31)
-            && let Ok(spec) = Spec::unpack(bytes)
-            && spec.id == id
-            && is(self.row, 3, Some(&spec.queue))
-            && is(self.row, 5, Some(&spec.kind))
-            && is(self.row, 6, spec.group.as_ref())
-        {
-            return spec;
+        let packed = match self.row.get_ref(31) {
+            Ok(ValueRef::Blob(bytes)) => Spec::unpack(bytes),
+            _ => Err(DAMAGED),
+        };
+        let agrees = |spec: &Spec| {
+            spec.id == id
+                && is(self.row, 3, Some(&spec.queue))
+                && is(self.row, 5, Some(&spec.kind))
+                && is(self.row, 6, spec.group.as_ref())
+        };
+        match packed {
+            Ok(spec) if agrees(&spec) => return spec,
+            Ok(_) => self.flawed(DAMAGED),
+            Err(why) => self.flawed(why),
         }
-        self.damaged = true;
-        let band = self.int(4);
+        let (band, enqueued_at) = (self.int(4), self.int(25));
+        let expires_at: Option<i64> = self.maybe(35);
+        let name = |at| Name::readable(self.str(at).unwrap_or_default());
         Spec {
             band: u8::try_from(band).unwrap_or_default(),
             strikes: 1,
-            group: self.name(6),
-            ..Spec::new(
-                id,
-                self.name(3).unwrap_or_else(unreadable),
-                self.name(5).unwrap_or_else(unreadable),
-            )
+            expiry: expires_at.map(|until| {
+                let lasts = until.saturating_sub(enqueued_at);
+                Duration::from_millis(lasts.unsigned_abs())
+            }),
+            group: self.str(6).and_then(|text| Name::new(text).ok()),
+            ..Spec::new(id, name(3), name(5))
         }
     }
 
-    fn name(&self, at: usize) -> Option<Name> {
-        let text = self.row.get_ref(at).ok()?.as_str().ok()?;
-        Name::new(text).ok()
+    fn str(&self, at: usize) -> Option<&str> {
+        self.row.get_ref(at).ok()?.as_str().ok()
     }
-}
-
-fn unreadable() -> Name {
-    Name::new("unreadable").expect("it is a name")
-}
-
-/// How a lease ends, by the code of `job.settled`. Appended to, never reordered.
-const SETTLED: [Kind; 10] = [
-    Kind::Succeed,
-    Kind::Retry,
-    Kind::Die,
-    Kind::Stop,
-    Kind::Snooze,
-    Kind::Release,
-    Kind::Abandon,
-    Kind::Lapse,
-    Kind::Crash,
-    Kind::Bury,
-];
-
-pub(crate) fn settled(kind: Kind) -> Option<i64> {
-    let at = SETTLED.iter().position(|known| *known == kind)?;
-    i64::try_from(at).ok()
-}
-
-/// The code of [`Kind::Succeed`], which the settling statement writes itself.
-pub(crate) const SUCCEED: i64 = 0;
-
-pub(crate) fn state(state: State) -> i64 {
-    let at = State::ALL.iter().position(|known| *known == state);
-    at.unwrap_or_default() as i64
 }
 
 pub(crate) fn flags(job: &Record) -> i64 {
@@ -344,22 +328,13 @@ pub(crate) fn millis(time: Duration) -> i64 {
     later(Wall(0), time).0
 }
 
-/// How long the record is kept after the end, in milliseconds that fit a sum.
-pub(crate) fn keep(keep: Duration) -> i64 {
-    millis(keep.max(Keep::LEAST)).min(1 << 60)
+/// How long the record is kept after it ended in `state`, in milliseconds that fit a sum.
+pub(crate) fn keep(spec: &Spec, state: State) -> i64 {
+    millis(spec.kept(state)).min(1 << 60)
 }
 
 /// When an ended job's record may go.
 pub(crate) fn prune_at(job: &Record) -> Option<i64> {
-    let kept = match job.state {
-        State::Succeeded => job.spec.keep.succeeded,
-        _ => job.spec.keep.failed,
-    };
     let ended = job.ended_at.filter(|_| job.state.ended())?;
-    Some(ended.0.saturating_add(keep(kept)))
-}
-
-/// A queue's name as the file has it, were it damaged.
-pub(crate) fn queue_name(text: &str) -> Name {
-    Name::new(text).unwrap_or_else(|_| unreadable())
+    Some(ended.0.saturating_add(keep(&job.spec, job.state)))
 }

@@ -132,7 +132,7 @@ impl<'c> Tx<'c> {
             )?
             .execute(params![
                 stored.n,
-                row::state(job.state),
+                job.state.code(),
                 job.band(),
                 job.run_at.0,
                 job.token as i64,
@@ -147,7 +147,7 @@ impl<'c> Tx<'c> {
                 job.snoozes,
                 job.returns,
                 row::millis(job.delay),
-                job.settled.and_then(row::settled),
+                job.settled.and_then(Kind::code),
                 row::flags(job),
                 job.started_at.map(|time| time.0),
                 job.ended_at.map(|time| time.0),

@@ -61,6 +61,23 @@ pub async fn part_of_a_millisecond_is_rounded_up(cx: &Cx) {
         Wall(now.0 + 1501),
         "1500.001 ms are over after 1501 whole ones",
     );
+    // A minute at least is kept, so a minute and a half millisecond is what was asked.
+    let minute = Duration::from_micros(60_000_500);
+    let new = || {
+        job("mail")
+            .timeout(minute)
+            .expiry(minute)
+            .keep(minute, minute)
+    };
+    let end = Some(Wall(now.0 + 60_001));
+    let id = cx.add(new().build()).await;
+    same(cx.record(id).await.expires_at(), end, "it may start late");
+    let worker = cx.worker();
+    let claimed = worker.take("mail").await;
+    worker.settle(&claimed, die()).await;
+    same(cx.record(id).await.forget_at(), end, "it is kept longer");
+    // The audit after this case sees whether the columns beside a specification agree with it.
+    cx.add(new().build()).await;
 }
 
 /// The store's clock alone decides, and every reply says what it reads.

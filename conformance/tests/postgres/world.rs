@@ -39,6 +39,10 @@ impl World {
         self.time.store_clock()
     }
 
+    pub(crate) fn wait(&self, millis: u64) {
+        self.time.advance(ms(millis));
+    }
+
     pub(crate) fn options(&self) -> Options {
         Options::default().schema(&self.schema).clock(self.clock())
     }

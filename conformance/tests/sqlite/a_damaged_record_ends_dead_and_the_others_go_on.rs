@@ -1,9 +1,11 @@
 //! A row that somebody or some disk has damaged blocks nobody and stays visible.
 
 use tideway::jobs::JobStore;
-use tideway_engine::jobs::{Reason, State};
+use tideway_engine::jobs::{Reason, Record, State};
 
-use crate::world::{World, block_on, claim, enqueue, plain, record, request, settle, sound};
+use crate::world::{
+    LEASE, World, block_on, claim, enqueue, id, job, plain, record, request, settle, sound,
+};
 
 fn damaged(sql: &str) {
     let world = World::new();
@@ -45,8 +47,39 @@ fn whose_specification_is_none() {
 }
 
 #[test]
-fn whose_specification_another_release_packed() {
-    damaged("UPDATE job SET spec = x'02' || substr(spec, 2) WHERE n = 2");
+fn whose_specification_another_release_packed_waits_for_it() {
+    let world = World::new();
+    let store = world.open();
+    let expires = job(2, |spec| spec.expiry = Some(LEASE * 3));
+    enqueue(&store, &[plain(1), expires, plain(3)]);
+    let pack = |as_version: &str| {
+        let sql = format!(
+            "UPDATE job SET spec = CAST(x'{as_version}' || substr(spec, 2) AS BLOB) WHERE n = 2"
+        );
+        assert_eq!(world.raw().execute(&sql, []).unwrap(), 1);
+    };
+    pack("02");
+    let ids = |jobs: &[Record]| jobs.iter().map(Record::id).collect::<Vec<_>>();
+    assert_eq!(ids(&claim(&store, &request(7, 1, 10))), [id(1), id(3)]);
+    let left = record(&store, 2);
+    assert_eq!((left.state, left.reason), (State::Pending, None));
+    assert_eq!((left.attempt, left.returns), (0, 1));
+    sound(&store);
+
+    // The other release, which can read it.
+    pack("01");
+    world.wait(29_999);
+    assert_eq!(ids(&claim(&store, &request(8, 1, 10))), []);
+    world.wait(1);
+    assert_eq!(ids(&claim(&store, &request(8, 2, 10))), [id(2)]);
+    sound(&store);
+}
+
+#[test]
+fn whose_specification_another_release_packed_before_it_was_damaged() {
+    damaged(
+        "UPDATE job SET spec = CAST(x'02' || substr(spec, 2) AS BLOB), kind = '', errors = '{' WHERE n = 2",
+    );
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod spec;
 mod step;
 #[cfg(test)]
 mod tests;
+mod waits;
 
 pub use id::{Id, IdError, Ids, Owner, shard_of};
 pub use name::{Name, NameError};
@@ -26,3 +27,4 @@ pub use spec::{
     forgettable, later,
 };
 pub use step::{Event, Fence, JOB_TABLE, Kind, Outcome, Refused, next_state, step};
+pub use waits::Waits;

@@ -28,7 +28,7 @@ impl Model {
                 flaws.push(format!("job {} is kept under the id {id}", job.id()));
             }
             let all = self.flaws(job).into_iter();
-            flaws.extend(all.map(|flaw| format!("job {id} ({}) {flaw}", job.state.as_str())));
+            flaws.extend(all.map(|flaw| format!("job {id} ({}): {flaw}", job.state.as_str())));
         }
         self.compare(&fresh, &mut flaws);
         self.check_holds(&mut flaws);
@@ -49,58 +49,32 @@ impl Model {
     }
 
     fn flaws(&self, job: &Record) -> Vec<&'static str> {
-        let mut flaws = Vec::new();
+        let mut flaws = job.flaws();
         let mut check = |well: bool, flaw| {
             if !well {
                 flaws.push(flaw);
             }
         };
-        let ended = job.state.ended();
-        let badly = matches!(job.state, State::Dead | State::Cancelled);
-        check(
-            ended == job.ended_at.is_some(),
-            "has an end or is ended, not both",
-        );
-        check(
-            badly == job.reason.is_some(),
-            "has a reason or has failed, not both",
-        );
-        check(
-            job.errors.len() <= Record::MAX_ERRORS,
-            "has too many errors",
-        );
-        check(
-            job.token == 0 || job.owner.is_some(),
-            "was claimed by nobody",
-        );
-        match job.state {
-            State::Waiting => {
-                check(!job.waits.is_empty(), "waits for nothing");
-                let open = |id: &Id| self.job(*id).is_some_and(|awaited| !awaited.state.ended());
-                check(
-                    job.waits.iter().all(open),
-                    "waits for a job that has ended or is gone",
-                );
-            }
-            State::Pending => check(job.waits.is_empty(), "still waits for a job"),
-            State::Running => {
-                check(job.token > 0, "was never claimed");
-                check(job.settled.is_none(), "has a lease that was settled");
-            }
-            State::Succeeded => check(job.payload.is_empty(), "kept its payload"),
-            State::Dead | State::Cancelled => {}
+        if job.state == State::Waiting {
+            let open = |id: &Id| self.job(*id).is_some_and(|awaited| !awaited.state.ended());
+            check(
+                job.waits.iter().all(open),
+                "it waits for a job that has ended or is gone",
+            );
         }
         if let Some(unique) = &job.spec.unique
-            && !ended
+            && !job.state.ended()
         {
             let key = (job.spec.queue.clone(), unique.key.clone());
             let held = self.holds.held.get(&key).map(|held| held.by) == Some(job.id());
             match unique.hold {
-                Hold::UntilDone => check(held, "does not hold its unique key"),
-                Hold::UntilStart if job.token == 0 => check(held, "does not hold its unique key"),
+                Hold::UntilDone => check(held, "it does not hold its unique key"),
+                Hold::UntilStart if job.token == 0 => {
+                    check(held, "it does not hold its unique key")
+                }
                 Hold::UntilStart => check(
                     !held || job.state != State::Running,
-                    "runs and holds its unique key",
+                    "it runs and holds its unique key",
                 ),
                 Hold::For(_) => {}
             }

@@ -11,9 +11,7 @@ impl Model {
     /// higher than the caller's.
     pub fn cron_cas(&mut self, cas: &CronCas, now: Wall) -> CronOut {
         self.hints.clear();
-        let cell = self.cells.get(&cas.key);
-        let newer = cell.is_some_and(|cell| cell.rev > cas.next.rev);
-        let won = cell.map(|cell| cell.slot) == cas.prev && !newer;
+        let won = cas.fits(self.cells.get(&cas.key));
         if won {
             self.cells.insert(cas.key.clone(), cas.next.clone());
             for new in &cas.jobs {

@@ -17,13 +17,9 @@ impl Model {
         let spec = &*new.spec;
         let known = self.records.get(&spec.id).map(|known| known.digest);
         if let Some(digest) = known.or_else(|| self.deleted.digest(spec.id, now)) {
-            return if digest == new.digest() {
-                Enqueued::Duplicate
-            } else {
-                Enqueued::IdConflict
-            };
+            return new.met(digest);
         }
-        if let Some(id) = self.unknown_wait(spec) {
+        if let Some(id) = self.waits(spec).unknown {
             return Enqueued::UnknownWait(id);
         }
         let mut out = Enqueued::Inserted;
@@ -44,6 +40,7 @@ impl Model {
                 _ => return Enqueued::UniqueHit(holder),
             }
         }
+        // Once more: what it waits for may have ended with the holder.
         let waits = self.waits(spec);
         let mut job = Box::new(Record::accepted(new, waits.left, now));
         // The digest stays that of the job as given, so that a repeat of it is known again.

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use tideway_engine::Wall;
-use tideway_engine::jobs::call::Limit;
+use tideway_engine::jobs::call::{Limit, Room};
 use tideway_engine::jobs::later;
 
 /// Whether one more may start.
@@ -80,15 +80,10 @@ impl Log {
         self.runs.back().map(|(time, _)| later(*time, window))
     }
 
-    /// When fewer than `n` claims are left in the window; `None` if there are now.
-    fn room_at(&self, n: u32, window: Duration) -> Option<Wall> {
-        let mut over = self
-            .total
-            .saturating_add(1)
-            .checked_sub(n)
-            .filter(|over| *over > 0)?;
+    /// When the `over` oldest claims have left the window.
+    fn left_at(&self, mut over: u64, window: Duration) -> Option<Wall> {
         for (time, count) in &self.runs {
-            match over.checked_sub(*count) {
+            match over.checked_sub(u64::from(*count)) {
                 Some(left) if left > 0 => over = left,
                 _ => return Some(later(*time, window)),
             }
@@ -115,12 +110,10 @@ fn round(n: u32, window: Duration, now: Wall) -> Wall {
 /// Whether one more may start beside `running` others. Knows no time: a log that is not trimmed may say
 /// [`Gate::Until`] a time that has come.
 pub(super) fn gate(limit: &Limit, running: u64, log: &Log) -> Gate {
-    if limit.running.is_some_and(|max| running >= u64::from(max)) {
-        return Gate::Shut;
-    }
-    match limit.rate {
-        Some((0, _)) => Gate::Shut,
-        Some((n, window)) => log.room_at(n, window).map_or(Gate::Open, Gate::Until),
-        None => Gate::Open,
+    let window = limit.rate.map(|(_, window)| window).unwrap_or_default();
+    match limit.room(running, u64::from(log.total)) {
+        Room::Open(_) => Gate::Open,
+        Room::After(over) => log.left_at(over, window).map_or(Gate::Open, Gate::Until),
+        Room::Shut => Gate::Shut,
     }
 }

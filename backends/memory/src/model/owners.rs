@@ -2,12 +2,10 @@
 //! a day after its last claim: a process that has not asked for a day has given up the reply.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use tideway_engine::Wall;
+use tideway_engine::jobs::call::ClaimReq;
 use tideway_engine::jobs::{Id, Owner, later};
-
-const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 
 /// Newest claims.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -64,7 +62,7 @@ impl Owners {
 
     fn forget(&mut self, now: Wall) {
         while let Some((at, owner)) = self.last.first().copied()
-            && later(at, REMEMBERED) <= now
+            && later(at, ClaimReq::REMEMBERED) <= now
         {
             self.last.pop_first();
             self.newest.remove(&owner);

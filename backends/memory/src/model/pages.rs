@@ -12,22 +12,6 @@ use super::Model;
 /// milliseconds at most. It may then be short, or empty, and not the last.
 const LOOKED_AT: usize = 10_000;
 
-/// The id that a listing goes on behind; `None` if the cursor is none of ours.
-#[allow(
-    clippy::option_option,
-    reason = "three answers: bad, from the start, behind an id"
-)]
-pub(super) fn after(cursor: &Cursor) -> Option<Option<Id>> {
-    match &cursor.0 {
-        None => Some(None),
-        Some(text) => text.parse().ok().map(Some),
-    }
-}
-
-pub(super) fn cursor(id: Id) -> Cursor {
-    Cursor(Some(id.to_string().into()))
-}
-
 impl Model {
     /// One page of the jobs that match, by id. A cursor that is none of this store's lists nothing.
     #[must_use]
@@ -47,7 +31,7 @@ impl Model {
         from: &Cursor,
         limit: u32,
     ) -> (Vec<&Record>, Option<Cursor>) {
-        let Some(after) = after(from) else {
+        let Ok(after) = from.id() else {
             return (Vec::new(), None);
         };
         let limit = limit.max(1) as usize;
@@ -84,5 +68,7 @@ impl Model {
 
 /// A cursor to go on at `id`.
 fn before(id: Id) -> Option<Cursor> {
-    Some(cursor(Id::from_u128(id.as_u128().saturating_sub(1))))
+    Some(Cursor::behind(Id::from_u128(
+        id.as_u128().saturating_sub(1),
+    )))
 }

@@ -7,7 +7,6 @@ use tideway_engine::jobs::call::{Beat, Beaten, Cursor, Expired, Page, Settle, Se
 use tideway_engine::jobs::{Event, Id, Record};
 
 use super::Model;
-use super::pages::{after, cursor};
 
 impl Model {
     /// Ends leases; one outcome each. Jobs that wait for those that ended become pending or cancelled.
@@ -59,23 +58,17 @@ impl Model {
     /// Leases that have run out, by id.
     #[must_use]
     pub fn expired(&self, from: &Cursor, limit: u32, now: Wall) -> Page<Expired> {
-        let limit = limit.max(1) as usize;
-        let mut ids = self.lapsed(now);
-        let Some(after) = after(from) else {
-            return Page {
-                items: Vec::new(),
-                next: None,
-                now,
-            };
-        };
-        ids.retain(|id| Some(*id) > after);
-        ids.sort_unstable();
-        let more = ids.len() > limit;
-        ids.truncate(limit);
+        let mut ids = Vec::new();
+        if let Ok(after) = from.id() {
+            ids = self.lapsed(now);
+            ids.retain(|id| Some(*id) > after);
+            ids.sort_unstable();
+        }
+        let (ids, next) = Cursor::cut(ids, limit, |id| *id);
         let jobs = ids.iter().filter_map(|id| self.job(*id));
         Page {
             items: jobs.filter_map(|job| self.lapse(job)).collect(),
-            next: ids.last().filter(|_| more).map(|id| cursor(*id)),
+            next,
             now,
         }
     }

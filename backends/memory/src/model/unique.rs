@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tideway_engine::Wall;
-use tideway_engine::jobs::{Hold, Id, Kind, Name, Record, Unique, forgettable, later};
+use tideway_engine::jobs::{Hold, Id, Kind, Name, Record, Unique, forgettable};
 
 type Key = (Name, Name);
 
@@ -39,10 +39,7 @@ impl Holds {
     pub(super) fn take(&mut self, job: &Record, unique: &Unique, now: Wall) {
         self.free_some(now);
         let key = (job.spec.queue.clone(), unique.key.clone());
-        let until = match unique.hold {
-            Hold::For(time) => Some(later(now, time)),
-            Hold::UntilStart | Hold::UntilDone => None,
-        };
+        let until = unique.hold.until(now);
         let held = Held {
             by: job.id(),
             until,
@@ -61,11 +58,7 @@ impl Holds {
         let Some(unique) = &job.spec.unique else {
             return;
         };
-        let over = match unique.hold {
-            Hold::UntilStart => kind == Kind::Claim || job.state.ended(),
-            Hold::UntilDone => job.state.ended(),
-            Hold::For(_) => false,
-        };
+        let over = Hold::ends(kind, job.state).is_some_and(|code| unique.hold.code() <= code);
         let key = (job.spec.queue.clone(), unique.key.clone());
         if over && self.held.get(&key).is_some_and(|held| held.by == job.id()) {
             self.held.remove(&key);

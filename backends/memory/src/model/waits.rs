@@ -2,43 +2,14 @@
 //! list instead of a recursion: chains may be long.
 
 use tideway_engine::Wall;
-use tideway_engine::jobs::{Event, Id, Spec, State, WaitFailed};
+use tideway_engine::jobs::{Event, Id, Spec, State, WaitFailed, Waits};
 
 use super::Model;
 
-/// What a job still waits for when it is enqueued, and the first of it that has failed already.
-pub(super) struct Waits {
-    pub(super) left: Vec<Id>,
-    pub(super) failed: Option<Id>,
-}
-
 impl Model {
-    /// The first of the job's waits that is not in the store.
-    pub(super) fn unknown_wait(&self, spec: &Spec) -> Option<Id> {
-        let mut waits = spec.waits.iter().copied();
-        waits.find(|id| !self.records.contains_key(id))
-    }
-
     pub(super) fn waits(&self, spec: &Spec) -> Waits {
-        let mut waits = Waits {
-            left: Vec::new(),
-            failed: None,
-        };
-        for id in &spec.waits {
-            let Some(awaited) = self.job(*id) else {
-                continue;
-            };
-            let failed = matches!(awaited.state, State::Dead | State::Cancelled);
-            let over =
-                awaited.state == State::Succeeded || failed && spec.wait_failed == WaitFailed::Run;
-            if !over && !waits.left.contains(id) {
-                waits.left.push(*id);
-                if failed {
-                    waits.failed = waits.failed.or(Some(*id));
-                }
-            }
-        }
-        waits
+        let state = |id: &Id| self.job(*id).map(|job| job.state);
+        spec.waits_on(spec.waits.iter().map(state))
     }
 
     /// Tells those who wait for what has ended, until nothing more ends.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use tideway_engine::jobs::call::AuditReport;
-use tideway_engine::jobs::{Id, Name, Reason, Record, State};
+use tideway_engine::jobs::{Id, Name, Reason, State, Unreadable};
 use tokio_postgres::types::Type;
 
 use super::{Call, Tx};
@@ -36,8 +36,8 @@ impl Call for Audit {
             for (stored, beside) in &rows {
                 report.checked += 1;
                 let job = &stored.job;
-                counts.entry(job.spec.queue.clone()).or_default()
-                    [row::state(job.state) as usize] += 1;
+                counts.entry(job.spec.queue.clone()).or_default()[usize::from(job.state.code())] +=
+                    1;
                 check(stored, beside, &mut report);
                 if job.state == State::Waiting {
                     waits.extend(job.waits.iter().map(|awaited| (*awaited, job.id())));
@@ -71,7 +71,7 @@ struct Beside {
 impl Tx<'_> {
     async fn page(&self, after: Option<Bits>) -> Result<Vec<(Stored, Beside)>, Failed> {
         let sql = format!(
-            "SELECT {COLUMNS}, prune_at, expires_at, keep FROM {{s}}.job WHERE $1::uuid IS NULL OR id > $1 \
+            "SELECT {COLUMNS}, prune_at, keep FROM {{s}}.job WHERE $1::uuid IS NULL OR id > $1 \
              ORDER BY id LIMIT $2"
         );
         let params: [Param<'_>; 2] = [(&after, Type::UUID), (&PAGE, Type::INT8)];
@@ -79,8 +79,8 @@ impl Tx<'_> {
         for row in &self.query(&sql, &params).await? {
             let beside = Beside {
                 band: row.try_get(28)?,
-                prune: row.try_get(29)?,
-                expires: row.try_get(30)?,
+                expires: row.try_get(29)?,
+                prune: row.try_get(30)?,
                 keep: row.try_get(31)?,
             };
             all.push((row::read(row)?, beside));
@@ -96,7 +96,7 @@ impl Tx<'_> {
         let sql = "SELECT queue, sum(waiting)::int8, sum(pending)::int8, sum(running)::int8, sum(succeeded)::int8, \
                    sum(dead)::int8, sum(cancelled)::int8 FROM {s}.tally GROUP BY queue";
         for row in &self.query(sql, &[]).await? {
-            let queue = row::name(row.try_get(0)?);
+            let queue = Name::readable(row.try_get(0)?);
             let mut noted = [0; 6];
             for (at, n) in noted.iter_mut().enumerate() {
                 *n = row.try_get(at + 1)?;
@@ -139,61 +139,22 @@ impl Tx<'_> {
 fn check(stored: &Stored, beside: &Beside, report: &mut AuditReport) {
     let job = &stored.job;
     let mut flaws = Vec::new();
-    if stored.damaged {
-        // Known and out of the way.
-        if job.reason != Some(Reason::Corrupt) {
-            flaws.push("it cannot be read");
+    match stored.flaw {
+        None => {
+            flaws = job.flaws();
+            check_row(stored, beside, &mut flaws);
         }
-    } else {
-        check_record(job, &mut flaws);
-        check_row(stored, beside, &mut flaws);
+        // The release that packed it can check it.
+        Some(Unreadable::Version(_)) => {}
+        // Known and out of the way.
+        Some(_) if job.reason == Some(Reason::Corrupt) => {}
+        Some(_) => flaws.push("it cannot be read"),
     }
     for flaw in flaws {
         report
             .flaws
             .push(format!("job {} ({}): {flaw}", job.id(), job.state.as_str()));
     }
-}
-
-fn check_record(job: &Record, flaws: &mut Vec<&'static str>) {
-    let state = job.state;
-    let ended_badly = matches!(state, State::Dead | State::Cancelled);
-    let held = job.owner.is_some() && job.settled.is_none() || job.abandoned;
-    let all = [
-        (
-            (state == State::Waiting) <= !job.waits.is_empty(),
-            "it waits for nothing",
-        ),
-        (
-            ended_badly == job.reason.is_some(),
-            "only an end that was none of its doing has a reason",
-        ),
-        (
-            state.ended() == job.ended_at.is_some(),
-            "only an end has a time of end",
-        ),
-        (
-            state != State::Running || held,
-            "its lease is nobody's or settled",
-        ),
-        (
-            (job.token > 0) == job.owner.is_some(),
-            "its token disagrees with its owner",
-        ),
-        (
-            state != State::Succeeded || job.payload.is_empty(),
-            "its payload outlives its success",
-        ),
-        (
-            job.errors.len() <= Record::MAX_ERRORS,
-            "it keeps too many failures",
-        ),
-    ];
-    flaws.extend(
-        all.into_iter()
-            .filter(|(right, _)| !right)
-            .map(|(_, flaw)| flaw),
-    );
 }
 
 fn check_row(stored: &Stored, beside: &Beside, flaws: &mut Vec<&'static str>) {

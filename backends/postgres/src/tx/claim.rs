@@ -6,11 +6,10 @@ use std::collections::BTreeSet;
 
 use tideway_engine::Wall;
 use tideway_engine::jobs::call::{ClaimReq, Claimed, Lane};
-use tideway_engine::jobs::{Event, Id, Kind, Name, Owner, Reason, Record, State};
+use tideway_engine::jobs::{Event, Id, Name, Owner, Record, State, Unreadable};
 use tokio_postgres::types::Type;
 
 use super::limits::Gate;
-use super::prune::REMEMBERED;
 use super::{Call, Tx};
 use crate::error::Failed;
 use crate::row::{self, COLUMNS, Stored};
@@ -22,8 +21,8 @@ const ASIDE: usize = 1000;
 /// Leases due jobs to the owner.
 pub(crate) struct Claim<'a>(pub(crate) &'a ClaimReq);
 
-/// Ends jobs that were claimed and cannot be read. No event of the table does so: only a store can know.
-pub(crate) struct Bury<'a>(pub(crate) &'a [Id], pub(crate) Owner);
+/// Ends the leases of jobs that were claimed and cannot be read.
+pub(crate) struct SetAside<'a>(pub(crate) &'a [Id], pub(crate) Owner);
 
 /// What is left of what was asked.
 struct Room {
@@ -76,7 +75,7 @@ impl Call for Claim<'_> {
     }
 }
 
-impl Call for Bury<'_> {
+impl Call for SetAside<'_> {
     type Out = ();
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<(), Failed> {
@@ -86,8 +85,9 @@ impl Call for Bury<'_> {
             if let Some(mut stored) = tx.load(*id).await?
                 && stored.job.state == State::Running
                 && stored.job.owner == Some(self.1)
+                && let Some(why) = stored.flaw
             {
-                tx.bury_corrupt(&mut stored).await?;
+                tx.set_aside(&mut stored, why).await?;
             }
         }
         Ok(())
@@ -102,7 +102,7 @@ impl Tx<'_> {
         let params: [Param<'_>; 2] = [(&owner, Type::UUID), (&self.now.0, Type::INT8)];
         self.query(sql, &params).await?;
         let sql = "SELECT CASE WHEN at <= $2 THEN 0 ELSE seq END FROM {s}.claimer WHERE owner = $1 FOR UPDATE";
-        let old = self.now.0.saturating_sub(REMEMBERED);
+        let old = self.now.0.saturating_sub(row::millis(ClaimReq::REMEMBERED));
         let rows = self
             .query(sql, &[(&owner, Type::UUID), (&old, Type::INT8)])
             .await?;
@@ -193,20 +193,21 @@ impl Tx<'_> {
             };
             let expired = stored.job.expires_at().is_some_and(|time| time <= self.now);
             let gate = match stored.job.spec.group.clone() {
-                Some(group) if self.limited() && !stored.damaged => {
+                Some(group) if self.limited() && stored.flaw.is_none() => {
                     self.gate(&lane.queue, Some(&group)).await?
                 }
                 _ => Gate::Open(None),
             };
-            if stored.damaged || expired || !gate.is_open() {
+            if stored.flaw.is_some() || expired || !gate.is_open() {
                 if room.aside == 0 {
                     return Ok(Next::Stop);
                 }
                 room.aside -= 1;
                 aside = true;
             }
-            if stored.damaged {
-                self.bury_corrupt(&mut stored).await?;
+            if let Some(why) = stored.flaw {
+                let _ = self.apply_alone(&mut stored, &lease_of(req)).await?;
+                self.set_aside(&mut stored, why).await?;
                 // The end of one may let another into the lane.
                 return Ok(Next::More);
             }
@@ -224,12 +225,7 @@ impl Tx<'_> {
                 return Ok(Next::Stop);
             }
             room.bytes = room.bytes.saturating_sub(size);
-            let claim = Event::Claim {
-                owner: req.owner,
-                seq: req.seq,
-                lease: req.lease,
-            };
-            if self.apply_alone(&mut stored, &claim).await?.is_ok() {
+            if self.apply_alone(&mut stored, &lease_of(req)).await?.is_ok() {
                 if self.limited() {
                     self.note_claim(&stored.job).await?;
                 }
@@ -295,13 +291,17 @@ impl Tx<'_> {
         self.keep(&rows)
     }
 
-    async fn bury_corrupt(&mut self, stored: &mut Stored) -> Result<(), Failed> {
-        let from = stored.job.state;
-        stored.job.state = State::Dead;
-        stored.job.reason = Some(Reason::Corrupt);
-        stored.job.ended_at = Some(self.now);
-        self.save(stored, from, Kind::Die).await?;
-        self.tell_waiters().await?;
+    /// Ends the lease of a job that cannot be read.
+    async fn set_aside(&mut self, stored: &mut Stored, why: Unreadable) -> Result<(), Failed> {
+        let Some(fence) = stored.job.fence() else {
+            return Ok(());
+        };
+        let settle = Event::Settle {
+            fence,
+            outcome: &why.outcome(),
+            progress: None,
+        };
+        let _ = self.apply(stored, &settle).await?;
         self.unpark().await
     }
 
@@ -342,6 +342,14 @@ impl Tx<'_> {
         let rows = self.query(sql, &params).await?;
         let due: Option<i64> = rows.first().map(|row| row.try_get(0)).transpose()?;
         Ok(due.map(Wall))
+    }
+}
+
+fn lease_of(req: &ClaimReq) -> Event<'static> {
+    Event::Claim {
+        owner: req.owner,
+        seq: req.seq,
+        lease: req.lease,
     }
 }
 

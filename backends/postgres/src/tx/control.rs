@@ -6,7 +6,8 @@ use tideway_engine::jobs::call::{Control, ControlOut, Cursor, Left, Select};
 use tideway_engine::jobs::{Event, Id, Name, Start, State};
 use tokio_postgres::types::Type;
 
-use super::{Call, Tx, pages, unsupported};
+use super::pages::{MATCHING, Matching};
+use super::{Call, Tx, unsupported};
 use crate::error::Failed;
 use crate::row::Stored;
 
@@ -71,17 +72,15 @@ impl Tx<'_> {
                 filter,
                 after,
                 limit,
-            } => {
-                let (sql, values) = pages::matching("id", filter);
-                match pages::after(after) {
-                    Some(after) => {
-                        let params = pages::params(&values, &after, *limit);
-                        let rows = self.query(&sql, &params.each()).await?;
-                        pages::cut(Self::ids(&rows)?, *limit, |id| *id)
-                    }
-                    None => (Vec::new(), None::<Cursor>),
+            } => match after.id() {
+                Ok(after) => {
+                    let matching = Matching::of(filter, after, *limit);
+                    let sql = format!("SELECT id{MATCHING}");
+                    let rows = self.query(&sql, &matching.params()).await?;
+                    Cursor::cut(Self::ids(&rows)?, *limit, |id| *id)
                 }
-            }
+                Err(_) => (Vec::new(), None),
+            },
         };
         self.load_for(&ids, matches!(what, What::Revive(_))).await?;
         let mut out = ControlOut {

@@ -25,10 +25,8 @@ impl Call for Move<'_> {
         tx.query("SELECT pg_advisory_xact_lock($1)", &[(&lock, Type::INT8)])
             .await?;
         let cell = tx.cell(&cas.key).await?;
-        let slot = cell.as_ref().map(|cell| cell.slot);
-        let older = cell.as_ref().is_some_and(|cell| cell.rev > cas.next.rev);
         let now = tx.now;
-        if slot != cas.prev || older {
+        if !cas.fits(cell.as_ref()) {
             return Ok(CronOut {
                 won: false,
                 cell,

@@ -80,11 +80,7 @@ impl Tx<'_> {
             .and_then(Option::as_ref)
             .map(|stored| stored.job.digest);
         if let Some(known) = fresh.or_else(|| self.digests.get(&spec.id).copied()) {
-            return Ok(if known == new.digest() {
-                Enqueued::Duplicate
-            } else {
-                Enqueued::IdConflict
-            });
+            return Ok(new.met(known));
         }
         let waits = self.waits(spec).await?;
         if let Some(id) = waits.unknown {
@@ -144,7 +140,7 @@ impl Tx<'_> {
             job,
             parked: false,
             links: bits,
-            damaged: false,
+            flaw: None,
         };
         self.fresh.insert(stored.job.id());
         self.rows.insert(stored.job.id(), Some(stored.clone()));

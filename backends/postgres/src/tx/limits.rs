@@ -8,9 +8,10 @@
 //! Whatever looks at a gate holds a lock on the limits of its queue, so that one transaction at a time does.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use tideway_engine::Wall;
-use tideway_engine::jobs::call::{Lane, Limit, Scope};
+use tideway_engine::jobs::call::{Lane, Limit, Room, Scope};
 use tideway_engine::jobs::{Name, Record, State};
 use tokio_postgres::types::Type;
 
@@ -48,14 +49,19 @@ type Place = (Name, Option<Name>);
 /// What counts against the limit of a place.
 #[derive(Clone, Copy, Debug, Default)]
 struct Count {
-    /// The limit; times in milliseconds.
-    most: Option<u64>,
-    rate: Option<(u64, i64)>,
+    limit: Limit,
     running: u64,
     /// Claims in the window.
     taken: u64,
     /// Those of them that are not yet in the tables.
     noted: u64,
+}
+
+impl Count {
+    /// That of the rate, in milliseconds.
+    fn window(&self) -> Option<i64> {
+        self.limit.rate.map(|(_, window)| row::millis(window))
+    }
 }
 
 /// The counts that this transaction asked for.
@@ -157,7 +163,7 @@ impl Tx<'_> {
         let sql = "SELECT grp FROM {s}.blocked WHERE queue = $1 \
                    UNION SELECT grp FROM {s}.taken WHERE queue = $1 AND grp <> ''";
         for row in &self.query(sql, &[(&&**queue, Type::TEXT)]).await? {
-            let group = row::name(row.try_get(0)?);
+            let group = Name::readable(row.try_get(0)?);
             self.forget_taken(queue, Some(&group)).await?;
             self.roomy.insert((queue.clone(), group));
         }
@@ -166,7 +172,7 @@ impl Tx<'_> {
 
     /// Forgets the claims that no rate counts any more.
     async fn forget_taken(&mut self, queue: &Name, group: Option<&Name>) -> Result<(), Failed> {
-        if self.counted(queue, group).await?.rate.is_none() {
+        if self.counted(queue, group).await?.limit.rate.is_none() {
             let sql = "DELETE FROM {s}.taken WHERE queue = $1 AND grp = $2";
             self.query(sql, &[(&&**queue, Type::TEXT), (&grp(group), Type::TEXT)])
                 .await?;
@@ -186,8 +192,10 @@ impl Tx<'_> {
             )
             .await?
         {
-            self.roomy
-                .insert((row::name(row.try_get(0)?), row::name(row.try_get(1)?)));
+            self.roomy.insert((
+                Name::readable(row.try_get(0)?),
+                Name::readable(row.try_get(1)?),
+            ));
         }
         self.unpark().await
     }
@@ -199,27 +207,15 @@ impl Tx<'_> {
         group: Option<&Name>,
     ) -> Result<Gate, Failed> {
         let count = self.counted(queue, group).await?;
-        let mut room = None;
-        if let Some(most) = count.most {
-            if count.running >= most {
-                return Ok(Gate::Shut);
-            }
-            room = Some(most - count.running);
-        }
-        if let Some((n, window)) = count.rate {
-            if n == 0 {
-                return Ok(Gate::Shut);
-            }
-            if count.taken >= n {
+        Ok(match count.limit.room(count.running, count.taken) {
+            Room::Open(room) => Gate::Open(room),
+            Room::After(over) => {
                 self.flush_notes().await?;
-                let at = self
-                    .room_at(queue, group, window, count.taken + 1 - n)
-                    .await?;
-                return Ok(Gate::Until(at));
+                let window = count.window().unwrap_or_default();
+                Gate::Until(self.room_at(queue, group, window, over).await?)
             }
-            room = Some(room.map_or(n - count.taken, |room: u64| room.min(n - count.taken)));
-        }
-        Ok(Gate::Open(room))
+            Room::Shut => Gate::Shut,
+        })
     }
 
     async fn counted(&mut self, queue: &Name, group: Option<&Name>) -> Result<Count, Failed> {
@@ -244,9 +240,11 @@ impl Tx<'_> {
         let rows = self.query(sql, &params).await?;
         let mut count = Count::default();
         if let Some(row) = rows.first() {
-            count.most = row.try_get::<_, Option<i64>>(0)?.map(i64::unsigned_abs);
-            let rate = row.try_get::<_, Option<i64>>(1)?.map(i64::unsigned_abs);
-            count.rate = rate.zip(row.try_get::<_, Option<i64>>(2)?);
+            let number = |n: i64| u32::try_from(n).unwrap_or(u32::MAX);
+            count.limit.running = row.try_get::<_, Option<i64>>(0)?.map(number);
+            let rate = row.try_get::<_, Option<i64>>(1)?.map(number);
+            let window = row.try_get::<_, Option<i64>>(2)?.map(i64::unsigned_abs);
+            count.limit.rate = rate.zip(window.map(Duration::from_millis));
             count.running = row.try_get::<_, i64>(3)?.unsigned_abs();
             count.taken = row
                 .try_get::<_, Option<i64>>(4)?
@@ -285,7 +283,12 @@ impl Tx<'_> {
     /// Counts a claim against the rates it falls under.
     pub(super) async fn note_claim(&mut self, job: &Record) -> Result<(), Failed> {
         for (queue, group) in places(job) {
-            if self.counted(&queue, group.as_ref()).await?.rate.is_some()
+            if self
+                .counted(&queue, group.as_ref())
+                .await?
+                .limit
+                .rate
+                .is_some()
                 && let Some(count) = self.known.0.get_mut(&(queue.clone(), group.clone()))
             {
                 count.taken += 1;
@@ -302,7 +305,7 @@ impl Tx<'_> {
     pub(super) async fn flush_notes(&mut self) -> Result<(), Failed> {
         let (mut queues, mut groups, mut sinces, mut counts) = (vec![], vec![], vec![], vec![]);
         for ((queue, group), count) in &mut self.known.0 {
-            if let (Some((_, window)), 1..) = (count.rate, count.noted) {
+            if let (Some(window), 1..) = (count.window(), count.noted) {
                 queues.push(queue.to_string());
                 groups.push(grp(group.as_ref()).to_owned());
                 sinces.push(self.now.0.saturating_sub(window));
@@ -385,7 +388,10 @@ impl Tx<'_> {
             )
             .await?;
         for row in &rows {
-            let (queue, group) = (row::name(row.try_get(0)?), row::name(row.try_get(1)?));
+            let (queue, group) = (
+                Name::readable(row.try_get(0)?),
+                Name::readable(row.try_get(1)?),
+            );
             let gate = self.gate(&queue, Some(&group)).await?;
             if let Gate::Open(room) = gate {
                 self.bring_back(&queue, &group, room).await?;
@@ -468,7 +474,7 @@ impl Tx<'_> {
             if due.is_some_and(|due| due <= until) {
                 break;
             }
-            let group = row::name(row.try_get(0)?);
+            let group = Name::readable(row.try_get(0)?);
             let band = i16::from(lane.band);
             let parked = self.next_parked(&lane.queue, &group, band - 1).await?;
             if let Some((_, run_at)) = parked.filter(|(at, _)| *at == band) {

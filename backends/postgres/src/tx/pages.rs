@@ -1,7 +1,7 @@
 //! Listings by id, page by page. A cursor is the last id of the page before.
 
 use tideway_engine::jobs::Id;
-use tideway_engine::jobs::call::{Cursor, Filter};
+use tideway_engine::jobs::call::Filter;
 use tokio_postgres::types::Type;
 
 use super::Tx;
@@ -9,88 +9,40 @@ use crate::error::Failed;
 use crate::row::{self, COLUMNS, Stored};
 use crate::sql::{Bits, Param};
 
-/// What sorts right before the first id of a page: an id, or nothing; `None` for a cursor no store of this
-/// kind made.
-pub(crate) fn after(cursor: &Cursor) -> Option<Option<Bits>> {
-    match &cursor.0 {
-        None => Some(None),
-        Some(text) => text.parse().ok().map(|id| Some(row::id(id))),
-    }
-}
+/// One page of the jobs that match, behind what shall be selected. Its parameters are those of [`Matching`].
+pub(crate) const MATCHING: &str = " FROM {s}.job WHERE ($1::uuid IS NULL OR id > $1) \
+    AND ($3::text IS NULL OR queue = $3) AND ($4::text IS NULL OR kind = $4) AND ($5::text IS NULL OR grp = $5) \
+    AND ($6::int2 IS NULL OR state = $6) ORDER BY id LIMIT $2";
 
-/// Cuts items, of which there may be one more than `limit`, to a page.
-pub(crate) fn cut<T>(
-    mut items: Vec<T>,
-    limit: u32,
-    id: impl Fn(&T) -> Id,
-) -> (Vec<T>, Option<Cursor>) {
-    let limit = limit.max(1) as usize;
-    let more = items.len() > limit;
-    items.truncate(limit);
-    let last = items.last().filter(|_| more);
-    let next = last.map(|item| Cursor(Some(id(item).to_string().into())));
-    (items, next)
-}
-
-/// The values of a filter, as parameters from `$3` on.
-pub(crate) struct Values {
-    texts: Vec<String>,
+/// The parameters of [`MATCHING`]: where to go on, one more than fit the page, the filter.
+pub(crate) struct Matching<'a> {
+    after: Option<Bits>,
+    most: i64,
+    names: [Option<&'a str>; 3],
     state: Option<i16>,
 }
 
-/// Selects `what` of one page of the jobs that match; `$1` is the cursor, `$2` one more than fit the page.
-pub(crate) fn matching(what: &str, filter: &Filter) -> (String, Values) {
-    let mut sql = format!("SELECT {what} FROM {{s}}.job WHERE ($1::uuid IS NULL OR id > $1)");
-    let mut texts = Vec::new();
-    for (column, value) in [
-        ("queue", &filter.queue),
-        ("kind", &filter.kind),
-        ("grp", &filter.group),
-    ] {
-        if let Some(value) = value {
-            texts.push(value.to_string());
-            sql += &format!(" AND {column} = ${}", texts.len() + 2);
+impl<'a> Matching<'a> {
+    pub(crate) fn of(filter: &'a Filter, after: Option<Id>, limit: u32) -> Self {
+        let names = [&filter.queue, &filter.kind, &filter.group];
+        Self {
+            after: after.map(row::id),
+            most: i64::from(limit.max(1)) + 1,
+            names: names.map(|name| name.as_deref()),
+            state: filter.state.map(row::state),
         }
     }
-    if filter.state.is_some() {
-        sql += &format!(" AND state = ${}", texts.len() + 3);
-    }
-    sql += " ORDER BY id LIMIT $2";
-    let state = filter.state.map(row::state);
-    (sql, Values { texts, state })
-}
 
-/// The parameters of [`matching`].
-pub(crate) struct Params<'a> {
-    after: &'a Option<Bits>,
-    most: i64,
-    values: &'a Values,
-}
-
-pub(crate) fn params<'a>(values: &'a Values, after: &'a Option<Bits>, limit: u32) -> Params<'a> {
-    Params {
-        after,
-        most: i64::from(limit.max(1)) + 1,
-        values,
-    }
-}
-
-impl Params<'_> {
-    pub(crate) fn each(&self) -> Vec<Param<'_>> {
-        let mut all: Vec<Param<'_>> = vec![(self.after, Type::UUID), (&self.most, Type::INT8)];
-        all.extend(
-            self.values
-                .texts
-                .iter()
-                .map(|text| -> Param<'_> { (text, Type::TEXT) }),
-        );
-        all.extend(
-            self.values
-                .state
-                .iter()
-                .map(|state| -> Param<'_> { (state, Type::INT2) }),
-        );
-        all
+    pub(crate) fn params(&self) -> [Param<'_>; 6] {
+        let [queue, kind, group] = &self.names;
+        [
+            (&self.after, Type::UUID),
+            (&self.most, Type::INT8),
+            (queue, Type::TEXT),
+            (kind, Type::TEXT),
+            (group, Type::TEXT),
+            (&self.state, Type::INT2),
+        ]
     }
 }
 

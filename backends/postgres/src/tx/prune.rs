@@ -1,15 +1,12 @@
 //! Retention: ended jobs whose time is over go, jobs that are too late to start end. Bounded per call.
 
-use tideway_engine::jobs::{Event, State, forgettable};
+use tideway_engine::jobs::call::ClaimReq;
+use tideway_engine::jobs::{Event, Name, State, forgettable};
 use tokio_postgres::types::Type;
 
 use super::{Call, Tx};
 use crate::error::Failed;
 use crate::row::{self, COLUMNS};
-
-/// The newest claim of an owner is remembered for a day, in milliseconds: a process that has not asked for
-/// a day has given up the reply. `claim_1` says the same.
-pub(super) const REMEMBERED: i64 = 24 * 3600 * 1000;
 
 /// Forgets at most so many jobs whose retention is over and ends pending ones that have expired; how many
 /// there were.
@@ -70,7 +67,7 @@ impl Tx<'_> {
         for row in &rows {
             let state = usize::try_from(row.try_get::<_, i16>(2)?).ok();
             let state = state.and_then(|code| State::ALL.get(code)).copied();
-            let queue = row::name(row.try_get(1)?);
+            let queue = Name::readable(row.try_get(1)?);
             self.count(&queue, state.unwrap_or(State::Dead), -1);
         }
         for id in Self::ids(&rows)? {
@@ -82,7 +79,7 @@ impl Tx<'_> {
     /// What is kept by time beside the jobs, and the counts; counts for nobody.
     async fn tidy(&mut self, limit: u32) -> Result<(), Failed> {
         let limit = i64::from(limit);
-        let old = self.now.0.saturating_sub(REMEMBERED);
+        let old = self.now.0.saturating_sub(row::millis(ClaimReq::REMEMBERED));
         let past = forgettable(self.now);
         let sql = "DELETE FROM {s}.claimer WHERE owner IN \
                    (SELECT owner FROM {s}.claimer WHERE at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)";

@@ -70,7 +70,7 @@ impl Tx<'_> {
                 // Those who wait may be in any queue.
                 return self.lock_limits(None).await;
             }
-            queues.insert(row::name(row.try_get(0)?));
+            queues.insert(Name::readable(row.try_get(0)?));
         }
         let queues: Vec<Name> = queues.into_iter().collect();
         self.lock_limits(Some(&queues)).await

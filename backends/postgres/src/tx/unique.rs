@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use tideway_engine::Wall;
-use tideway_engine::jobs::{Hold, Id, Kind, Name, Record, Unique, later};
+use tideway_engine::jobs::{Hold, Id, Kind, Name, Record, Unique};
 use tokio_postgres::types::Type;
 
 use super::Tx;
@@ -70,7 +70,10 @@ impl Tx<'_> {
                 until: row.try_get::<_, Option<i64>>(4)?.map(Wall),
             };
             found.push((
-                (row::name(row.try_get(0)?), row::name(row.try_get(1)?)),
+                (
+                    Name::readable(row.try_get(0)?),
+                    Name::readable(row.try_get(1)?),
+                ),
                 Some(held),
             ));
         }
@@ -107,31 +110,27 @@ impl Tx<'_> {
 
     /// Gives the key to `job`.
     pub(super) fn take(&mut self, job: &Record, unique: &Unique) {
-        let (hold, until) = match unique.hold {
-            Hold::UntilStart => (0, None),
-            Hold::UntilDone => (1, None),
-            Hold::For(time) => (2, Some(later(self.now, time))),
+        let held = Held {
+            id: job.id(),
+            hold: i16::from(unique.hold.code()),
+            until: unique.hold.until(self.now),
         };
-        let id = job.id();
         let key = (job.spec.queue.clone(), unique.key.clone());
-        self.holds
-            .insert(key.clone(), Some(Held { id, hold, until }));
+        self.holds.insert(key.clone(), Some(held));
         self.moved.insert(key);
     }
 
     /// Frees what the job held until `kind` was applied to it.
     pub(super) async fn release(&mut self, job: &Record, kind: Kind) -> Result<(), Failed> {
-        let least = match (job.state.ended(), kind) {
-            (true, _) => 1,
-            (false, Kind::Claim) => 0,
-            _ => return Ok(()),
+        let Some(most) = Hold::ends(kind, job.state).map(i16::from) else {
+            return Ok(());
         };
         let Some(unique) = &job.spec.unique else {
             // Unreadable: by its id, then.
             let sql = "DELETE FROM {s}.hold WHERE id = $1 AND hold <= $2";
             self.query(
                 sql,
-                &[(&row::id(job.id()), Type::UUID), (&least, Type::INT2)],
+                &[(&row::id(job.id()), Type::UUID), (&most, Type::INT2)],
             )
             .await?;
             return Ok(());
@@ -140,7 +139,7 @@ impl Tx<'_> {
         self.load_holds([key.clone()]).await?;
         let held = self.holds.get_mut(&key);
         if let Some(held) = held
-            && held.is_some_and(|held| held.id == job.id() && held.hold <= least)
+            && held.is_some_and(|held| held.id == job.id() && held.hold <= most)
         {
             *held = None;
             self.moved.insert(key);

@@ -1,7 +1,7 @@
 //! Jobs that wait for jobs. An end is told to those that wait for it, and theirs to those behind them, by a
 //! list instead of a recursion: chains may be long.
 
-use tideway_engine::jobs::{Event, Id, Record, Spec, State, WaitFailed};
+use tideway_engine::jobs::{Event, Id, Record, Spec, State, WaitFailed, Waits};
 use tokio_postgres::types::Type;
 
 use super::Tx;
@@ -9,34 +9,13 @@ use crate::error::Failed;
 use crate::row::{self, links};
 use crate::sql::Bits;
 
-/// What a job still waits for when it is enqueued.
-#[derive(Default)]
-pub(super) struct Waits {
-    pub(super) left: Vec<Id>,
-    /// The first of it that has failed already.
-    pub(super) failed: Option<Id>,
-    /// The first of all that is not in the store.
-    pub(super) unknown: Option<Id>,
-}
-
 impl Tx<'_> {
     pub(super) async fn waits(&mut self, spec: &Spec) -> Result<Waits, Failed> {
-        let mut waits = Waits::default();
+        let mut states = Vec::with_capacity(spec.waits.len());
         for id in &spec.waits {
-            let Some(state) = self.load(*id).await?.map(|stored| stored.job.state) else {
-                waits.unknown = waits.unknown.or(Some(*id));
-                continue;
-            };
-            let failed = matches!(state, State::Dead | State::Cancelled);
-            let over = state == State::Succeeded || failed && spec.wait_failed == WaitFailed::Run;
-            if !over && !waits.left.contains(id) {
-                waits.left.push(*id);
-                if failed {
-                    waits.failed = waits.failed.or(Some(*id));
-                }
-            }
+            states.push(self.load(*id).await?.map(|stored| stored.job.state));
         }
-        Ok(waits)
+        Ok(spec.waits_on(states))
     }
 
     /// Notes what a new job waits for, at those it waits for.

@@ -7,15 +7,12 @@ use futures_util::future::try_join_all;
 use tideway::jobs::StoreError;
 use tideway_engine::Wall;
 use tideway_engine::jobs::call::{ClaimReq, Claimed, Lane, Settle};
-use tideway_engine::jobs::{Failure, Fence, Outcome, Reason, Record};
+use tideway_engine::jobs::{Outcome, Record, Unreadable};
 
 use crate::nodes::Tag;
-use crate::row::{self, Flaw};
+use crate::row;
 use crate::scripts::CLAIM;
 use crate::store::{Inner, by_tag};
-
-/// How long a record of a newer release is left to workers that can read it.
-const LEFT: Duration = Duration::from_secs(30);
 
 /// What a script is asked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -32,7 +29,7 @@ struct Part {
     /// It was a repeat, or late.
     repeat: bool,
     /// Jobs with the lane they came from, counted from 1, and what is wrong with them.
-    jobs: Vec<(usize, Record, Option<Flaw>)>,
+    jobs: Vec<(usize, Record, Option<Unreadable>)>,
     /// How many are due in each lane.
     due: Vec<u32>,
 }
@@ -82,28 +79,16 @@ impl Inner {
         Ok(out)
     }
 
-    /// Ends jobs that nobody can read, and leaves those of a newer release to others.
+    /// Ends jobs that nobody can read, and leaves those of another release to others.
     async fn set_aside(
         &self,
-        flawed: Vec<(usize, Record, Option<Flaw>)>,
+        flawed: Vec<(usize, Record, Option<Unreadable>)>,
     ) -> Result<(), StoreError> {
         let settles = flawed.into_iter().filter_map(|(_, job, flaw)| {
             Some(Settle {
                 id: job.id(),
-                fence: Fence {
-                    token: job.token,
-                    owner: job.owner?,
-                },
-                outcome: match flaw {
-                    Some(Flaw::Release) => Outcome::Released {
-                        after: LEFT,
-                        unknown: true,
-                    },
-                    _ => Outcome::Dead {
-                        reason: Reason::Corrupt,
-                        failure: Failure::new("its record cannot be read"),
-                    },
-                },
+                fence: job.fence()?,
+                outcome: flaw?.outcome(),
                 progress: None,
                 then: Vec::new(),
             })
@@ -194,10 +179,7 @@ impl Inner {
         let settles = jobs.filter_map(|job| {
             Some(Settle {
                 id: job.id(),
-                fence: Fence {
-                    token: job.token,
-                    owner: job.owner?,
-                },
+                fence: job.fence()?,
                 outcome: Outcome::Released {
                     after: Duration::ZERO,
                     unknown: false,

@@ -14,10 +14,10 @@ use crate::store::{Inner, by_tag};
 impl Inner {
     pub(crate) async fn control(&self, control: &Control) -> Result<ControlOut, StoreError> {
         match control {
-            Control::Cancel(select) => self.each(select, "cancel", Start::Now).await,
-            Control::Reschedule(select, start) => self.each(select, "move", *start).await,
-            Control::Revive(select, start) => self.each(select, "revive", *start).await,
-            Control::Delete(select) => self.each(select, "delete", Start::Now).await,
+            Control::Cancel(select) => self.each_selected(select, "cancel", Start::Now).await,
+            Control::Reschedule(select, start) => self.each_selected(select, "move", *start).await,
+            Control::Revive(select, start) => self.each_selected(select, "revive", *start).await,
+            Control::Delete(select) => self.each_selected(select, "delete", Start::Now).await,
             Control::Pause(queue) => self.configure(queue, |call| call.arg("pause")).await,
             Control::Resume(queue) => self.configure(queue, |call| call.arg("resume")).await,
             Control::Limit(scope, limit) => self.limit(scope, limit).await,
@@ -58,7 +58,7 @@ impl Inner {
     }
 
     /// Does `what` to each of the selected jobs; says why it left one.
-    async fn each(
+    async fn each_selected(
         &self,
         select: &Select,
         what: &str,
@@ -127,10 +127,8 @@ fn read(reply: &mut Reply) -> Result<Said, StoreError> {
         b'd' => Said::Done,
         b'n' => Said::Left(Left::NotFound),
         b's' => {
-            let state = rest
-                .first()
-                .and_then(|code| State::ALL.get(usize::from(*code)));
-            Said::Left(Left::State(*state.ok_or_else(unreadable)?))
+            let state = rest.first().copied().and_then(State::of);
+            Said::Left(Left::State(state.ok_or_else(unreadable)?))
         }
         b'u' => Said::Left(Left::UniqueHit(id(rest)?)),
         b'x' => Said::Gone,
@@ -142,7 +140,7 @@ fn read(reply: &mut Reply) -> Result<Said, StoreError> {
 pub(super) fn filter_args(call: &mut Cmd, filter: &Filter) {
     let name = |name: &Option<Name>| name.as_deref().unwrap_or_default().to_owned();
     call.arg(name(&filter.queue)).arg(name(&filter.kind));
-    let state = filter.state.map(|state| row::state(state).to_string());
+    let state = filter.state.map(|state| state.code().to_string());
     call.arg(state.unwrap_or_default()).arg(name(&filter.group));
 }
 

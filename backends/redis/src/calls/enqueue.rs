@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::future::try_join_all;
 use redis::Cmd;
 use tideway::jobs::StoreError;
 use tideway_engine::jobs::call::Enqueued;
 use tideway_engine::jobs::{Id, NewJob};
 
-use super::{CHUNK, CHUNK_BYTES, Reply, id};
-use crate::error::unreadable;
+use super::{Reply, id};
+use crate::error::{in_doubt, unreadable};
 use crate::nodes::Tag;
 use crate::row;
 use crate::scripts::{ENQUEUE, STATES};
@@ -22,6 +21,7 @@ impl Inner {
     pub(crate) async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, StoreError> {
         let mut out = vec![Enqueued::Inserted; jobs.len()];
         let mut rest: Vec<usize> = (0..jobs.len()).collect();
+        let mut begun = false;
         while !rest.is_empty() {
             // One that waits for another queue's job, which may be an earlier one of this batch, begins a new part.
             let cut = rest
@@ -30,7 +30,12 @@ impl Inner {
                 .position(|at| self.looks_away(&jobs[*at]));
             let later = rest.split_off(cut.map_or(rest.len(), |cut| cut + 1));
             let part: Vec<&NewJob> = rest.iter().map(|at| &jobs[*at]).collect();
-            let outcomes = self.enqueue_part(&part).await?;
+            let outcomes = self.enqueue_part(&part).await;
+            let outcomes = outcomes.map_err(|error| match begun {
+                true => in_doubt(error),
+                false => error,
+            })?;
+            begun = true;
             for (at, outcome) in rest.iter().zip(outcomes) {
                 out[*at] = outcome;
             }
@@ -48,40 +53,14 @@ impl Inner {
         let told = self.told(jobs.iter().copied()).await?;
         let by_tag = by_tag(jobs, |job| self.tag_of(&job.spec.queue));
         self.enter(by_tag.keys()).await?;
-        let told = &told;
-        let all = by_tag.iter().map(|(tag, places)| async move {
-            let calls = chunks(places, |at| jobs[at].payload.len());
-            let calls = calls.map(|chunk| {
-                let mut call = self.call(tag, &ENQUEUE);
-                for at in chunk {
-                    self.add_job(&mut call, jobs[*at], tag, told);
-                }
-                call
-            });
-            let replies = self.run(tag, &ENQUEUE, calls.collect()).await?;
-            let mut codes = Vec::with_capacity(places.len());
-            let mut sent = 0;
-            for mut reply in replies {
-                sent += reply.count()?;
-                while !reply.is_over() {
-                    codes.push(outcome(&mut reply)?);
-                }
+        let size = |at: usize| jobs[at].payload.len();
+        let fill = |call: &mut Cmd, tag: &Tag, chunk: &[usize]| {
+            for at in chunk {
+                self.add_job(call, jobs[*at], tag, &told);
             }
-            if sent > 0 {
-                self.deliver(tag.clone()).await?;
-            }
-            Ok::<_, StoreError>(codes)
-        });
-        let codes = try_join_all(all).await?;
-        let mut out = vec![None; jobs.len()];
-        for (places, codes) in by_tag.values().zip(codes) {
-            for (at, code) in places.iter().zip(codes) {
-                out[*at] = Some(code);
-            }
-        }
-        out.into_iter()
-            .collect::<Option<_>>()
-            .ok_or_else(unreadable)
+        };
+        self.each(&ENQUEUE, &by_tag, size, fill, Reply::count, outcome)
+            .await
     }
 
     /// How the jobs in other tags are that `jobs` wait for.
@@ -125,27 +104,6 @@ impl Inner {
         call.arg(&row::id(spec.id)).arg(row::pack(new));
         call.arg(&*new.payload).arg(start);
     }
-}
-
-/// Parts of `places` that one script takes, by the bytes of each.
-pub(super) fn chunks(
-    places: &[usize],
-    size: impl Fn(usize) -> usize,
-) -> impl Iterator<Item = &[usize]> {
-    let mut rest = places;
-    std::iter::from_fn(move || {
-        let (mut count, mut bytes) = (0, 0);
-        for at in rest.iter().take(CHUNK) {
-            bytes += size(*at);
-            if count > 0 && bytes > CHUNK_BYTES {
-                break;
-            }
-            count += 1;
-        }
-        let (chunk, left) = rest.split_at(count);
-        rest = left;
-        (!chunk.is_empty()).then_some(chunk)
-    })
 }
 
 fn outcome(reply: &mut Reply) -> Result<Enqueued, StoreError> {

@@ -1,14 +1,15 @@
 //! Listings by id, page by page, and jobs by id. A page over several tags is made of the first of each.
 
 use futures_util::future::try_join_all;
+use redis::Cmd;
 use tideway::jobs::StoreError;
 use tideway_engine::Wall;
 use tideway_engine::jobs::call::{Cursor, Filter, Page};
 use tideway_engine::jobs::{Id, Record};
 
 use super::control::{Ids, filter_args};
-use super::settle::in_order;
-use super::{CHUNK, after, cursor, id};
+use super::each::no_words;
+use super::{Reply, bits, id};
 use crate::nodes::Tag;
 use crate::row;
 use crate::scripts::{JOBS, LIST};
@@ -47,7 +48,7 @@ impl Inner {
         from: &Cursor,
         limit: u32,
     ) -> Result<(Ids, Option<Cursor>), StoreError> {
-        let of = |reply: &mut super::Reply| id(&reply.bytes()?).map(Some);
+        let of = |reply: &mut Reply| id(&reply.bytes()?).map(Some);
         let (_, ids, next) = self.page(filter, from, limit, true, |id| *id, of).await?;
         Ok((ids, next))
     }
@@ -59,18 +60,18 @@ impl Inner {
         limit: u32,
         bare: bool,
         id_of: impl Fn(&T) -> Id,
-        read: impl Fn(&mut super::Reply) -> Result<Option<T>, StoreError>,
+        read: impl Fn(&mut Reply) -> Result<Option<T>, StoreError>,
     ) -> Result<(Wall, Vec<T>, Option<Cursor>), StoreError> {
         let tags = match &filter.queue {
             Some(queue) => vec![self.tag_of(queue)],
             None => self.all_tags().await?,
         };
         let limit = limit.max(1) as usize;
-        let Some(from) = &after(from) else {
+        let Ok(from) = from.id() else {
             let now = self.stats_of(&self.tag(0)).await?.now;
             return Ok((now, Vec::new(), None));
         };
-        let read = &read;
+        let (from, read) = (&bits(from), &read);
         let parts = tags
             .iter()
             .map(|tag| self.first_of(tag, filter, from, limit, bare, read));
@@ -95,7 +96,7 @@ impl Inner {
             Some(now) => now,
             None => self.stats_of(&self.tag(0)).await?.now,
         };
-        Ok((now, all, next.map(cursor)))
+        Ok((now, all, next.map(Cursor::behind)))
     }
 
     /// Up to `limit` matches, and one more, of one tag.
@@ -106,7 +107,7 @@ impl Inner {
         from: &[u8],
         limit: usize,
         bare: bool,
-        read: &impl Fn(&mut super::Reply) -> Result<Option<T>, StoreError>,
+        read: &impl Fn(&mut Reply) -> Result<Option<T>, StoreError>,
     ) -> Result<Part<T>, StoreError> {
         let mut from = from.to_vec();
         let mut part = Part {
@@ -140,23 +141,12 @@ impl Inner {
 
     pub(crate) async fn jobs(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError> {
         let by_tag = by_tag(ids, |id| self.tag_of_id(*id));
-        let all = by_tag.iter().map(|(tag, places)| async move {
-            let calls = places.chunks(CHUNK).map(|chunk| {
-                let mut call = self.call(tag, &JOBS);
-                for at in chunk {
-                    call.arg(&row::id(ids[*at]));
-                }
-                call
-            });
-            let mut found = Vec::with_capacity(places.len());
-            for mut reply in self.run(tag, &JOBS, calls.collect()).await? {
-                while !reply.is_over() {
-                    found.push(reply.job()?.map(|stored| stored.job));
-                }
+        let fill = |call: &mut Cmd, _: &Tag, chunk: &[usize]| {
+            for at in chunk {
+                call.arg(&row::id(ids[*at]));
             }
-            Ok::<_, StoreError>(found)
-        });
-        let found = try_join_all(all).await?;
-        in_order(ids.len(), by_tag.values().zip(found))
+        };
+        let read = |reply: &mut Reply| Ok(reply.job()?.map(|stored| stored.job));
+        self.each(&JOBS, &by_tag, |_| 0, fill, no_words, read).await
     }
 }

@@ -10,8 +10,9 @@ use tideway_engine::Wall;
 use tideway_engine::jobs::call::{Beat, Beaten, Cursor, Expired, Page, Settle, Settled};
 use tideway_engine::jobs::{Fence, Outcome, Owner, Record};
 
-use super::enqueue::{Told, chunks};
-use super::{CHUNK, Reply, after, cursor};
+use super::each::no_words;
+use super::enqueue::Told;
+use super::{CHUNK, Reply, bits};
 use crate::error::unreadable;
 use crate::nodes::Tag;
 use crate::row;
@@ -26,30 +27,14 @@ impl Inner {
         // Only what comes with a settle can be the first of its tag.
         let tags: Vec<Tag> = then().map(|new| self.tag_of(&new.spec.queue)).collect();
         self.enter(tags.iter()).await?;
-        let all = by_tag.iter().map(|(tag, places)| async move {
-            let calls = chunks(places, |at| size(&settles[at])).map(|chunk| {
-                let mut call = self.call(tag, &SETTLE);
-                for at in chunk {
-                    self.add_settle(&mut call, &settles[*at], tag, told);
-                }
-                call
-            });
-            let replies = self.run(tag, &SETTLE, calls.collect()).await?;
-            let mut said = Vec::with_capacity(places.len());
-            let mut sent = 0;
-            for mut reply in replies {
-                sent += reply.count()?;
-                while !reply.is_over() {
-                    said.push(settled(&mut reply)?);
-                }
+        let size = |at: usize| size(&settles[at]);
+        let fill = |call: &mut Cmd, tag: &Tag, chunk: &[usize]| {
+            for at in chunk {
+                self.add_settle(call, &settles[*at], tag, told);
             }
-            if sent > 0 {
-                self.deliver(tag.clone()).await?;
-            }
-            Ok::<_, StoreError>(said)
-        });
-        let said = try_join_all(all).await?;
-        in_order(settles.len(), by_tag.values().zip(said))
+        };
+        self.each(&SETTLE, &by_tag, size, fill, Reply::count, settled)
+            .await
     }
 
     fn add_settle(&self, call: &mut Cmd, settle: &Settle, tag: &Tag, told: &Told) {
@@ -90,36 +75,20 @@ impl Inner {
         lease: Duration,
     ) -> Result<Vec<Beaten>, StoreError> {
         let by_tag = by_tag(beats, |beat| self.tag_of_id(beat.id));
-        let all = by_tag.iter().map(|(tag, places)| async move {
-            let size = |at: usize| beats[at].progress.as_ref().map_or(0, bytes::Bytes::len);
-            let calls = chunks(places, size).map(|chunk| {
-                let mut call = self.call(tag, &BEAT);
-                call.arg(row::millis(lease));
-                for beat in chunk.iter().map(|at| &beats[*at]) {
-                    let mut head = Vec::with_capacity(41);
-                    head.extend(row::id(beat.id));
-                    fence(&mut head, beat.fence);
-                    head.push(u8::from(beat.progress.is_some()));
-                    call.arg(head);
-                    call.arg(beat.progress.as_deref().unwrap_or_default());
-                }
-                call
-            });
-            let mut said = Vec::with_capacity(places.len());
-            for mut reply in self.run(tag, &BEAT, calls.collect()).await? {
-                while !reply.is_over() {
-                    said.push(match reply.int()? {
-                        2 => Beaten::Lost,
-                        cancel => Beaten::Alive {
-                            cancel: cancel == 1,
-                        },
-                    });
-                }
+        let size = |at: usize| beats[at].progress.as_ref().map_or(0, bytes::Bytes::len);
+        let fill = |call: &mut Cmd, _: &Tag, chunk: &[usize]| {
+            call.arg(row::millis(lease));
+            for beat in chunk.iter().map(|at| &beats[*at]) {
+                let mut head = Vec::with_capacity(41);
+                head.extend(row::id(beat.id));
+                fence(&mut head, beat.fence);
+                head.push(u8::from(beat.progress.is_some()));
+                call.arg(head);
+                call.arg(beat.progress.as_deref().unwrap_or_default());
             }
-            Ok::<_, StoreError>(said)
-        });
-        let said = try_join_all(all).await?;
-        in_order(beats.len(), by_tag.values().zip(said))
+        };
+        self.each(&BEAT, &by_tag, size, fill, no_words, beaten)
+            .await
     }
 
     pub(crate) async fn expired(
@@ -128,7 +97,7 @@ impl Inner {
         limit: u32,
     ) -> Result<Page<Expired>, StoreError> {
         let tags = &self.all_tags().await?;
-        let Some(from) = &after(from) else {
+        let Ok(from) = from.id() else {
             let now = self.now().await?;
             return Ok(Page {
                 items: Vec::new(),
@@ -136,7 +105,7 @@ impl Inner {
                 now,
             });
         };
-        let limit = limit.max(1);
+        let (from, limit) = (&bits(from), limit.max(1));
         let pages = tags.iter().map(|tag| async move {
             let mut call = self.call(tag, &EXPIRED);
             call.arg(from).arg(limit);
@@ -155,20 +124,18 @@ impl Inner {
             jobs.extend(some);
         }
         jobs.sort_by_key(Record::id);
-        more |= jobs.len() > limit as usize;
-        jobs.truncate(limit as usize);
+        let (jobs, cut) = Cursor::cut(jobs, limit, Record::id);
         let cohorts = self.cohorts(tags, &jobs).await?;
         let items = jobs.iter().filter_map(|job| {
-            let (owner, crashes) = (job.owner?, job.crashes_when_held()?);
-            let cohort = cohorts.get(&owner).map(Vec::as_slice).unwrap_or_default();
-            let at_or_above = cohort.iter().filter(|(other, _)| *other >= crashes);
-            let all: u32 = at_or_above.map(|(_, count)| *count).sum();
-            // Itself not counted.
-            Expired::of(job, all.saturating_sub(1))
+            let cohort = cohorts.get(&job.owner?).into_iter().flatten();
+            Expired::among(job, cohort.copied())
         });
         Ok(Page {
             items: items.collect(),
-            next: jobs.last().filter(|_| more).map(|job| cursor(job.id())),
+            next: cut.or_else(|| {
+                let last = jobs.last().filter(|_| more)?;
+                Some(Cursor::behind(last.id()))
+            }),
             now: match now {
                 Some(now) => now,
                 None => self.now().await?,
@@ -181,8 +148,8 @@ impl Inner {
         &self,
         tags: &[Tag],
         jobs: &[Record],
-    ) -> Result<BTreeMap<Owner, Vec<(u32, u32)>>, StoreError> {
-        let mut all: BTreeMap<Owner, Vec<(u32, u32)>> = BTreeMap::new();
+    ) -> Result<BTreeMap<Owner, Vec<(u32, u64)>>, StoreError> {
+        let mut all: BTreeMap<Owner, Vec<(u32, u64)>> = BTreeMap::new();
         for job in jobs {
             all.extend(job.owner.map(|owner| (owner, Vec::new())));
         }
@@ -202,7 +169,7 @@ impl Inner {
             for counts in all.values_mut() {
                 let mut of = reply.inner()?;
                 while !of.is_over() {
-                    counts.push((number(&mut of)?, number(&mut of)?));
+                    counts.push((number(&mut of)?, number(&mut of)?.into()));
                 }
             }
         }
@@ -258,18 +225,11 @@ fn settled(reply: &mut Reply) -> Result<Settled, StoreError> {
     })
 }
 
-/// What was said in each tag, in the order of the items.
-pub(super) fn in_order<'a, T>(
-    count: usize,
-    tags: impl Iterator<Item = (&'a Vec<usize>, Vec<T>)>,
-) -> Result<Vec<T>, StoreError> {
-    let mut out: Vec<Option<T>> = std::iter::repeat_with(|| None).take(count).collect();
-    for (places, said) in tags {
-        for (at, one) in places.iter().zip(said) {
-            out[*at] = Some(one);
-        }
-    }
-    out.into_iter()
-        .collect::<Option<_>>()
-        .ok_or_else(unreadable)
+fn beaten(reply: &mut Reply) -> Result<Beaten, StoreError> {
+    Ok(match reply.int()? {
+        2 => Beaten::Lost,
+        cancel => Beaten::Alive {
+            cancel: cancel == 1,
+        },
+    })
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use tideway_engine::jobs::call::AuditReport;
-use tideway_engine::jobs::{Name, Reason, Record, State};
+use tideway_engine::jobs::{Name, Reason, State, Unreadable};
 
 use super::Tx;
 use crate::row::{self, Stored, links};
@@ -31,7 +31,7 @@ impl Tx<'_> {
             for stored in &rows {
                 report.checked += 1;
                 let job = &stored.job;
-                let key = (job.spec.queue.clone(), row::state(job.state));
+                let key = (job.spec.queue.clone(), i64::from(job.state.code()));
                 *counts.entry(key).or_default() += 1;
                 self.check(stored, &mut report)?;
             }
@@ -52,14 +52,16 @@ impl Tx<'_> {
     fn check(&self, stored: &Stored, report: &mut AuditReport) -> rusqlite::Result<()> {
         let job = &stored.job;
         let mut flaws = Vec::new();
-        if stored.damaged {
-            // Known and out of the way.
-            if job.reason != Some(Reason::Corrupt) {
-                flaws.push("it cannot be read");
+        match stored.flaw {
+            None => {
+                flaws = job.flaws();
+                self.check_row(stored, &mut flaws)?;
             }
-        } else {
-            self.check_record(job, &mut flaws);
-            self.check_row(stored, &mut flaws)?;
+            // The release that packed it can check it.
+            Some(Unreadable::Version(_)) => {}
+            // Known and out of the way.
+            Some(_) if job.reason == Some(Reason::Corrupt) => {}
+            Some(_) => flaws.push("it cannot be read"),
         }
         for flaw in flaws {
             report
@@ -67,45 +69,6 @@ impl Tx<'_> {
                 .push(format!("job {} ({}): {flaw}", job.id(), job.state.as_str()));
         }
         Ok(())
-    }
-
-    fn check_record(&self, job: &Record, flaws: &mut Vec<&'static str>) {
-        let mut must = |right: bool, flaw| {
-            if !right {
-                flaws.push(flaw);
-            }
-        };
-        let state = job.state;
-        must(
-            (state == State::Waiting) <= !job.waits.is_empty(),
-            "it waits for nothing",
-        );
-        must(
-            matches!(state, State::Dead | State::Cancelled) == job.reason.is_some(),
-            "only an end that was none of its doing has a reason",
-        );
-        must(
-            state.ended() == job.ended_at.is_some(),
-            "only an end has a time of end",
-        );
-        must(
-            state != State::Running
-                || job.owner.is_some() && job.settled.is_none()
-                || job.abandoned,
-            "its lease is nobody's or settled",
-        );
-        must(
-            (job.token > 0) == job.owner.is_some(),
-            "its token disagrees with its owner",
-        );
-        must(
-            state != State::Succeeded || job.payload.is_empty(),
-            "its payload outlives its success",
-        );
-        must(
-            job.errors.len() <= Record::MAX_ERRORS,
-            "it keeps too many failures",
-        );
     }
 
     fn check_row(&self, stored: &Stored, flaws: &mut Vec<&'static str>) -> rusqlite::Result<()> {
@@ -135,7 +98,7 @@ impl Tx<'_> {
             "its expiry is another than asked",
         );
         must(
-            keep == row::keep(job.spec.keep.succeeded),
+            keep == row::keep(&job.spec, State::Succeeded),
             "its time to keep is another than asked",
         );
         must(
@@ -173,7 +136,7 @@ impl Tx<'_> {
             .prepare_cached("SELECT queue, state, n FROM tally")?;
         let mut rows = find.query([])?;
         while let Some(row) = rows.next()? {
-            let key = (row::queue_name(row.get_ref(0)?.as_str()?), row.get(1)?);
+            let key = (Name::readable(row.get_ref(0)?.as_str()?), row.get(1)?);
             let noted: i64 = row.get(2)?;
             let found = counts.remove(&key).unwrap_or_default();
             if noted != found {

@@ -4,7 +4,7 @@
 use rusqlite::{CachedStatement, OptionalExtension, params};
 use tideway_engine::Wall;
 use tideway_engine::jobs::call::{ClaimReq, Claimed, Lane};
-use tideway_engine::jobs::{Event, Kind, Name, Reason, Record, State, step};
+use tideway_engine::jobs::{Event, Kind, Name, Record, State, Unreadable, step};
 
 use super::Tx;
 use super::fronts::Fronts;
@@ -68,7 +68,10 @@ impl Tx<'_> {
             .db
             .prepare_cached("SELECT seq FROM claimer WHERE owner = ?1 AND at > ?2")?
             .query_row(
-                params![owner, self.now.0.saturating_sub(super::prune::REMEMBERED)],
+                params![
+                    owner,
+                    self.now.0.saturating_sub(row::millis(ClaimReq::REMEMBERED))
+                ],
                 |row| row.get(0),
             )
             .optional()?;
@@ -166,18 +169,20 @@ impl Tx<'_> {
         for mut stored in rows {
             let expired = self.expired_by_now(&stored.job);
             let gate = match &stored.job.spec.group {
-                Some(group) if limited && !stored.damaged => self.group_gate(&lane.queue, group)?,
+                Some(group) if limited && stored.flaw.is_none() => {
+                    self.group_gate(&lane.queue, group)?
+                }
                 _ => Gate::Open(None),
             };
-            if stored.damaged || expired || !gate.is_open() {
+            if stored.flaw.is_some() || expired || !gate.is_open() {
                 if room.aside == 0 {
                     return Ok(Next::Stop);
                 }
                 room.aside -= 1;
                 aside = true;
             }
-            if stored.damaged {
-                self.bury_corrupt(&mut stored)?;
+            if let Some(why) = stored.flaw {
+                self.set_aside(&mut stored, req, why)?;
             } else if !gate.is_open() {
                 self.park(&stored, gate)?;
             } else if expired {
@@ -225,7 +230,7 @@ impl Tx<'_> {
                 Some(stored) => stored,
                 None => self.load_row(row.get(0)?)?,
             };
-            if stored.damaged || self.expired_by_now(&stored.job) {
+            if stored.flaw.is_some() || self.expired_by_now(&stored.job) {
                 heads.push(stored);
                 break;
             }
@@ -251,12 +256,7 @@ impl Tx<'_> {
         req: &ClaimReq,
         statement: &mut CachedStatement<'_>,
     ) -> rusqlite::Result<bool> {
-        let claim = Event::Claim {
-            owner: req.owner,
-            seq: req.seq,
-            lease: req.lease,
-        };
-        if step(&mut stored.job, &claim, self.now).is_err() {
+        if step(&mut stored.job, &lease_of(req), self.now).is_err() {
             return Ok(false);
         }
         let job = &stored.job;
@@ -281,13 +281,23 @@ impl Tx<'_> {
         Ok(true)
     }
 
-    /// Ends a job that cannot be read. No event of the table does so: only a store can know.
-    fn bury_corrupt(&mut self, stored: &mut Stored) -> rusqlite::Result<()> {
-        stored.job.state = State::Dead;
-        stored.job.reason = Some(Reason::Corrupt);
-        stored.job.ended_at = Some(self.now);
-        self.save(stored, State::Pending, Kind::Die)?;
-        self.tell_waiters()?;
+    /// Leases a job that cannot be read, and ends the lease in the same breath.
+    fn set_aside(
+        &mut self,
+        stored: &mut Stored,
+        req: &ClaimReq,
+        why: Unreadable,
+    ) -> rusqlite::Result<()> {
+        let _ = self.apply_alone(stored, &lease_of(req))?;
+        let Some(fence) = stored.job.fence() else {
+            return Ok(());
+        };
+        let settle = Event::Settle {
+            fence,
+            outcome: &why.outcome(),
+            progress: None,
+        };
+        let _ = self.apply(stored, &settle)?;
         self.unpark()
     }
 
@@ -325,6 +335,14 @@ impl Tx<'_> {
             )?
             .query_row(params![&*lane.queue, lane.band], |row| row.get(0).map(Wall))
             .optional()
+    }
+}
+
+fn lease_of(req: &ClaimReq) -> Event<'static> {
+    Event::Claim {
+        owner: req.owner,
+        seq: req.seq,
+        lease: req.lease,
     }
 }
 

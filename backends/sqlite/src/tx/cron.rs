@@ -13,9 +13,7 @@ impl Tx<'_> {
     /// Moves a cell and inserts what falls due with it, if the cell is as the caller last saw it.
     pub(crate) fn cron_cas(&mut self, cas: &CronCas) -> rusqlite::Result<CronOut> {
         let cell = self.cell(&cas.key)?;
-        let slot = cell.as_ref().map(|cell| cell.slot);
-        let older = cell.as_ref().is_some_and(|cell| cell.rev > cas.next.rev);
-        if slot != cas.prev || older {
+        if !cas.fits(cell.as_ref()) {
             return Ok(self.cron_out(false, cell));
         }
         self.db

@@ -89,7 +89,7 @@ impl Tx<'_> {
                 job,
                 parked: false,
                 links,
-                damaged: false,
+                flaw: None,
             };
             let _ = self.apply(&mut stored, &Event::WaitFailed(failed))?;
         }
@@ -103,7 +103,7 @@ impl Tx<'_> {
             .prepare_cached("SELECT digest FROM job WHERE id = ?1")?
             .query_row([row::id(new.spec.id)], |row| row.get(0))
             .optional()?;
-        Ok(digest.map(|digest| compare(new, digest)))
+        Ok(digest.map(|digest| new.met(digest as u64)))
     }
 
     /// Whether an id may be known though there is no record: seldom, so that an enqueue need not look for its own.
@@ -126,7 +126,7 @@ impl Tx<'_> {
             .prepare_cached("SELECT digest FROM deleted WHERE id = ?1 AND until > ?2")?
             .query_row(params![row::id(new.spec.id), self.now.0], |row| row.get(0))
             .optional()?;
-        Ok(digest.map(|digest| compare(new, digest)))
+        Ok(digest.map(|digest| new.met(digest as u64)))
     }
 
     /// Writes a new row; its row id and links, or `None` if there is one of this id.
@@ -151,7 +151,7 @@ impl Tx<'_> {
         spec.pack(&mut self.packed);
         let added = statement.execute(params![
             row::id(spec.id),
-            row::state(job.state),
+            job.state.code(),
             &*spec.queue,
             spec.band,
             &*spec.kind,
@@ -160,7 +160,7 @@ impl Tx<'_> {
             bits,
             job.digest as i64,
             job.enqueued_at.0,
-            row::keep(spec.keep.succeeded),
+            row::keep(spec, State::Succeeded),
             job.expires_at().map(|time| time.0),
             row::ids(&job.waits),
             &*self.packed,
@@ -180,14 +180,5 @@ impl Tx<'_> {
             self.hints.queue(&spec.queue);
         }
         Ok(Some((n, bits)))
-    }
-}
-
-/// Whether a job of a known id, of which this is the digest, is the same.
-fn compare(new: &NewJob, digest: i64) -> Enqueued {
-    if digest as u64 == new.digest() {
-        Enqueued::Duplicate
-    } else {
-        Enqueued::IdConflict
     }
 }

@@ -8,7 +8,7 @@ use tideway_engine::jobs::call::{Cursor, Expired, Page};
 use tideway_engine::jobs::{Id, Kind, Owner, Record};
 
 use super::Tx;
-use super::pages::{after, cut};
+use super::pages::bits;
 use crate::row;
 
 impl Tx<'_> {
@@ -16,8 +16,9 @@ impl Tx<'_> {
     pub(crate) fn expired(&self, from: &Cursor, limit: u32) -> rusqlite::Result<Page<Expired>> {
         let mut items = Vec::new();
         let mut next = None;
-        if let Some(after) = after(from) {
-            let (ids, more) = cut(self.lapsed(&after, limit)?, limit);
+        if let Ok(after) = from.id() {
+            let lapsed = self.lapsed(&bits(after), limit)?;
+            let (ids, more) = Cursor::cut(lapsed, limit, |id| *id);
             let mut cohorts = BTreeMap::new();
             for id in &ids {
                 if let Some(stored) = self.load(*id)? {
@@ -61,14 +62,10 @@ impl Tx<'_> {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => new.insert(self.cohort(owner)?),
         };
-        let crashes = job.crashes_when_held();
-        let all = cohort
-            .iter()
-            .filter(|other| Some(**other) >= crashes)
-            .count();
-        // Itself not counted.
-        let peers = u32::try_from(all.saturating_sub(1)).unwrap_or(u32::MAX);
-        Ok(Expired::of(job, peers))
+        Ok(Expired::among(
+            job,
+            cohort.iter().map(|crashes| (*crashes, 1)),
+        ))
     }
 
     /// The crashes, before those with this owner, of the jobs it last held.
@@ -79,7 +76,7 @@ impl Tx<'_> {
              SELECT crashes - 1 FROM job \
              WHERE state = 1 AND crashes > 0 AND owner = ?1 AND settled = ?2",
         )?;
-        let crash = row::settled(Kind::Crash);
+        let crash = Kind::Crash.code();
         let rows = find.query_map(params![row::owner(owner), crash], |row| row.get(0))?;
         rows.collect()
     }

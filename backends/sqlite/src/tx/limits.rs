@@ -5,9 +5,11 @@
 //! lane. As many of a group's parked jobs as may start return, per band, whenever one of the group
 //! ends or its window has room. So every parking is paid for by an insert, an end or a window.
 
+use std::time::Duration;
+
 use rusqlite::{OptionalExtension, params};
 use tideway_engine::Wall;
-use tideway_engine::jobs::call::{Lane, Limit, Scope};
+use tideway_engine::jobs::call::{Lane, Limit, Room, Scope};
 use tideway_engine::jobs::{Name, Record, State};
 
 use super::Tx;
@@ -31,13 +33,6 @@ impl Gate {
     pub(super) fn is_open(self) -> bool {
         matches!(self, Gate::Open(_))
     }
-}
-
-/// A stored limit, in milliseconds.
-#[derive(Clone, Copy, Debug, Default)]
-struct Bound {
-    running: Option<u64>,
-    rate: Option<(u64, i64)>,
 }
 
 impl Tx<'_> {
@@ -97,7 +92,7 @@ impl Tx<'_> {
              UNION SELECT grp FROM taken WHERE queue = ?1 AND grp <> ''",
         )?;
         let rows = find.query_map([&**queue], |row| {
-            Ok(row::queue_name(row.get_ref(0)?.as_str()?))
+            Ok(Name::readable(row.get_ref(0)?.as_str()?))
         })?;
         rows.collect()
     }
@@ -128,7 +123,7 @@ impl Tx<'_> {
             )?;
             let mut rows = find.query(params![&*lane.queue, self.now.0])?;
             while let Some(row) = rows.next()? {
-                let group = row::queue_name(row.get_ref(0)?.as_str()?);
+                let group = Name::readable(row.get_ref(0)?.as_str()?);
                 self.roomy.insert((lane.queue.clone(), group));
             }
         }
@@ -166,33 +161,25 @@ impl Tx<'_> {
         &mut self,
         queue: &Name,
         group: Option<&Name>,
-        bound: Bound,
+        bound: Limit,
         running: u64,
     ) -> rusqlite::Result<Gate> {
-        let mut room = None;
-        if let Some(max) = bound.running {
-            if running >= max {
-                return Ok(Gate::Shut);
+        let window = bound.rate.map(|(_, window)| row::millis(window));
+        let taken = match window {
+            Some(window) => self.taken(queue, group, window)?,
+            None => 0,
+        };
+        Ok(match bound.room(running, taken) {
+            Room::Open(room) => Gate::Open(room),
+            Room::After(over) => {
+                Gate::Until(self.room_at(queue, group, window.unwrap_or_default(), over)?)
             }
-            room = Some(max - running);
-        }
-        if let Some((n, window)) = bound.rate {
-            if n == 0 {
-                return Ok(Gate::Shut);
-            }
-            let taken = self.taken(queue, group, window)?;
-            if taken >= n {
-                return self
-                    .room_at(queue, group, window, taken + 1 - n)
-                    .map(Gate::Until);
-            }
-            room = Some(room.map_or(n - taken, |room: u64| room.min(n - taken)));
-        }
-        Ok(Gate::Open(room))
+            Room::Shut => Gate::Shut,
+        })
     }
 
     /// The limit of a queue, or of a group.
-    fn bound(&self, queue: &Name, group: Option<&Name>) -> rusqlite::Result<Bound> {
+    fn bound(&self, queue: &Name, group: Option<&Name>) -> rusqlite::Result<Limit> {
         let sql = match group {
             None => {
                 "SELECT running, rate, every FROM lim WHERE queue = ?1 AND scope = 0 AND ?2 IS NULL"
@@ -206,11 +193,12 @@ impl Tx<'_> {
             .db
             .prepare_cached(sql)?
             .query_row(params![&**queue, group.map(|group| &**group)], |row| {
-                let rate: Option<i64> = row.get(1)?;
+                let rate: Option<u32> = row.get(1)?;
                 let every: Option<i64> = row.get(2)?;
-                Ok(Bound {
-                    running: row.get::<_, Option<i64>>(0)?.map(i64::unsigned_abs),
-                    rate: rate.map(i64::unsigned_abs).zip(every),
+                let window = every.map(|every| Duration::from_millis(every.unsigned_abs()));
+                Ok(Limit {
+                    running: row.get(0)?,
+                    rate: rate.zip(window),
                 })
             })
             .optional()?;
@@ -219,7 +207,7 @@ impl Tx<'_> {
 
     /// How many of the queue run, those of this call included.
     fn running(&self, queue: &Name) -> rusqlite::Result<u64> {
-        let state = row::state(State::Running);
+        let state = State::Running.code();
         let stored: Option<i64> = self
             .db
             .prepare_cached("SELECT n FROM tally WHERE queue = ?1 AND state = ?2")?
@@ -292,6 +280,7 @@ impl Tx<'_> {
         let Some((_, window)) = self.bound(queue, group)?.rate else {
             return Ok(());
         };
+        let window = row::millis(window);
         let before = self.taken(queue, group, window)?;
         self.taken
             .insert((queue.clone(), group.cloned()), before + 1);
@@ -423,7 +412,7 @@ impl Tx<'_> {
             if due.is_some_and(|due| due <= until) {
                 break;
             }
-            let group = row::queue_name(row.get_ref(0)?.as_str()?);
+            let group = Name::readable(row.get_ref(0)?.as_str()?);
             let band = i64::from(lane.band);
             let parked = self.next_parked(&lane.queue, &group, band - 1)?;
             if let Some((_, run_at)) = parked.filter(|(at, _)| *at == band) {
@@ -465,7 +454,7 @@ impl Tx<'_> {
                  WHERE state = 1 AND parked = 0 AND queue = ?1 AND band = ?2 ORDER BY run_at, id LIMIT 1",
             )?
             .query_row(params![&*lane.queue, lane.band], |row| {
-                let group = row.get_ref(2)?.as_str_or_null()?.map(row::queue_name);
+                let group = row.get_ref(2)?.as_str_or_null()?.map(Name::readable);
                 Ok((row.get(0)?, Wall(row.get(1)?), group))
             })
             .optional()

@@ -8,25 +8,9 @@ use tideway_engine::jobs::{Id, Record};
 use super::Tx;
 use crate::row::{self, Stored, columns};
 
-/// What sorts right before the first id of a page: an id, or nothing; `None` for a cursor no store of this
-/// kind made.
-pub(super) fn after(cursor: &Cursor) -> Option<Vec<u8>> {
-    match &cursor.0 {
-        None => Some(Vec::new()),
-        Some(text) => text.parse().ok().map(|id| row::id(id).to_vec()),
-    }
-}
-
-/// Cuts ids, of which there may be one more than `limit`, to a page.
-pub(super) fn cut(mut ids: Vec<Id>, limit: u32) -> (Vec<Id>, Option<Cursor>) {
-    let limit = limit.max(1) as usize;
-    let more = ids.len() > limit;
-    ids.truncate(limit);
-    let next = ids
-        .last()
-        .filter(|_| more)
-        .map(|id| Cursor(Some(id.to_string().into())));
-    (ids, next)
+/// What sorts right before the first id of a page: an id, or nothing.
+pub(super) fn bits(after: Option<Id>) -> Vec<u8> {
+    after.map_or_else(Vec::new, |id| row::id(id).to_vec())
 }
 
 impl Tx<'_> {
@@ -56,11 +40,11 @@ impl Tx<'_> {
         from: &Cursor,
         limit: u32,
     ) -> rusqlite::Result<(Vec<Id>, Option<Cursor>)> {
-        let Some(after) = after(from) else {
+        let Ok(after) = from.id() else {
             return Ok((Vec::new(), None));
         };
         let mut sql = String::from("SELECT id FROM job WHERE id > ?1");
-        let mut values = vec![Value::Blob(after)];
+        let mut values = vec![Value::Blob(bits(after))];
         let mut both = |column: &str, value: Option<Value>| {
             if let Some(value) = value {
                 values.push(value);
@@ -72,7 +56,9 @@ impl Tx<'_> {
         both("kind", filter.kind.as_deref().map(text));
         both(
             "+state",
-            filter.state.map(|state| Value::Integer(row::state(state))),
+            filter
+                .state
+                .map(|state| Value::Integer(state.code().into())),
         );
         both("+grp", filter.group.as_deref().map(text));
         values.push(Value::Integer(i64::from(limit.max(1)) + 1));
@@ -82,7 +68,8 @@ impl Tx<'_> {
             row.get(0)
                 .map(|bits| Id::from_u128(u128::from_be_bytes(bits)))
         })?;
-        Ok(cut(rows.collect::<rusqlite::Result<_>>()?, limit))
+        let ids = rows.collect::<rusqlite::Result<_>>()?;
+        Ok(Cursor::cut(ids, limit, |id| *id))
     }
 
     /// The records of `ids`, in order.

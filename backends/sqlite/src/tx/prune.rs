@@ -1,14 +1,11 @@
 //! Retention: ended jobs whose time is over go, jobs that are too late to start end. Bounded per call.
 
 use rusqlite::{OptionalExtension, params};
+use tideway_engine::jobs::call::ClaimReq;
 use tideway_engine::jobs::{Event, Name, State, forgettable};
 
 use super::Tx;
 use crate::row::{self, Stored, columns};
-
-/// The newest claim of an owner is remembered for a day, in milliseconds: a process that has not asked for
-/// a day has given up the reply.
-pub(super) const REMEMBERED: i64 = 24 * 3600 * 1000;
 
 impl Tx<'_> {
     /// Forgets at most `limit` jobs whose retention is over and ends pending ones that have expired; how many
@@ -43,7 +40,7 @@ impl Tx<'_> {
             let state = State::ALL.get(state).copied().unwrap_or(State::Dead);
             Ok((
                 row.get(0)?,
-                row::queue_name(row.get_ref(1)?.as_str()?),
+                Name::readable(row.get_ref(1)?.as_str()?),
                 state,
             ))
         })?;
@@ -64,7 +61,7 @@ impl Tx<'_> {
 
     /// What is kept by time beside the jobs; counts for nobody.
     fn tidy(&self, limit: u32) -> rusqlite::Result<()> {
-        let old = self.now.0.saturating_sub(REMEMBERED);
+        let old = self.now.0.saturating_sub(row::millis(ClaimReq::REMEMBERED));
         let past = forgettable(self.now);
         self.db
             .prepare_cached(

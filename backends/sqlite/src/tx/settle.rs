@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rusqlite::{CachedStatement, OptionalExtension, params};
 use tideway_engine::jobs::call::{Beat, Beaten, Settle, Settled};
-use tideway_engine::jobs::{Event, Kind, Outcome, State, later};
+use tideway_engine::jobs::{Event, Kind, Name, Outcome, State, later};
 
 use super::Tx;
 use crate::row::{self, links};
@@ -77,10 +77,15 @@ impl Tx<'_> {
         self.tally.moved(queue, State::Running, State::Succeeded);
         // Another of the queue may start.
         if limited && !self.hints.queues.contains(queue) {
-            self.hints.queues.insert(row::queue_name(queue));
+            self.hints.queues.insert(Name::readable(queue));
         }
         drop(rows);
-        succeed.execute(params![n, row::SUCCEED, row::bytes(result), self.now.0])?;
+        succeed.execute(params![
+            n,
+            Kind::Succeed.code(),
+            row::bytes(result),
+            self.now.0
+        ])?;
         Ok(true)
     }
 

@@ -8,14 +8,13 @@ use tideway_engine::jobs::call::{QueueStats, Stats};
 use tideway_engine::jobs::{Name, State};
 
 use super::Tx;
-use crate::row;
 
 impl Tx<'_> {
     /// One per queue that has a record or is paused, by name.
     pub(crate) fn stats(&self) -> rusqlite::Result<Stats> {
         let mut queues: BTreeMap<Name, QueueStats> = BTreeMap::new();
         let of = |queues: &mut BTreeMap<Name, QueueStats>, name: &str| {
-            let name = row::queue_name(name);
+            let name = Name::readable(name);
             let entry = queues.entry(name.clone());
             entry.or_insert_with(|| QueueStats::empty(name));
         };

@@ -5,8 +5,6 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, params};
 use tideway_engine::jobs::State;
 
-use crate::row;
-
 type Counts = [i64; State::ALL.len()];
 
 /// The changes so far.
@@ -20,14 +18,14 @@ pub(super) struct Tally {
 impl Tally {
     /// `by` more jobs of `queue` are in `state`.
     pub(super) fn add(&mut self, queue: &str, state: State, by: i64) {
-        self.of(queue)[row::state(state) as usize] += by;
+        self.of(queue)[usize::from(state.code())] += by;
     }
 
     /// A job of `queue` went from one state into another.
     pub(super) fn moved(&mut self, queue: &str, from: State, to: State) {
         let counts = self.of(queue);
-        counts[row::state(from) as usize] -= 1;
-        counts[row::state(to) as usize] += 1;
+        counts[usize::from(from.code())] -= 1;
+        counts[usize::from(to.code())] += 1;
     }
 
     fn of(&mut self, queue: &str) -> &mut Counts {
@@ -47,7 +45,7 @@ impl Tally {
         let recent = self.recent.as_ref().filter(|(name, _)| **name == *queue);
         let counts = recent.map(|(_, counts)| counts);
         let counts = counts.or_else(|| self.others.get(queue));
-        counts.map_or(0, |counts| counts[row::state(state) as usize])
+        counts.map_or(0, |counts| counts[usize::from(state.code())])
     }
 
     /// Writes the changes.
@@ -59,7 +57,7 @@ impl Tally {
         for (queue, counts) in self.others.into_iter().chain(self.recent) {
             for (state, by) in State::ALL.into_iter().zip(counts) {
                 if by != 0 {
-                    add.execute(params![&*queue, row::state(state), by])?;
+                    add.execute(params![&*queue, state.code(), by])?;
                 }
             }
         }

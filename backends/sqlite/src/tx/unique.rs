@@ -1,7 +1,7 @@
 //! The hold set: which job has which unique key of a queue. A key is taken at enqueue or revival alone.
 
 use rusqlite::{OptionalExtension, params};
-use tideway_engine::jobs::{Hold, Id, Kind, Name, Record, State, Unique, later};
+use tideway_engine::jobs::{Hold, Id, Kind, Name, Record, State, Unique};
 
 use super::Tx;
 use crate::row;
@@ -20,11 +20,8 @@ impl Tx<'_> {
 
     /// Gives the key to `job`.
     pub(super) fn take(&self, job: &Record, unique: &Unique) -> rusqlite::Result<()> {
-        let (hold, until) = match unique.hold {
-            Hold::UntilStart => (0, None),
-            Hold::UntilDone => (1, None),
-            Hold::For(time) => (2, Some(later(self.now, time).0)),
-        };
+        let (hold, until) = (unique.hold.code(), unique.hold.until(self.now));
+        let until = until.map(|time| time.0);
         self.db
             .prepare_cached(
                 "INSERT OR REPLACE INTO hold (queue, key, id, hold, until) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -35,14 +32,12 @@ impl Tx<'_> {
 
     /// Frees what the job held until `kind` was applied to it, which led to `state`.
     pub(super) fn release(&self, id: Id, kind: Kind, state: State) -> rusqlite::Result<()> {
-        let least = match (state.ended(), kind) {
-            (true, _) => 1,
-            (false, Kind::Claim) => 0,
-            _ => return Ok(()),
+        let Some(most) = Hold::ends(kind, state) else {
+            return Ok(());
         };
         self.db
             .prepare_cached("DELETE FROM hold WHERE id = ?1 AND hold <= ?2")?
-            .execute(params![row::id(id), least])?;
+            .execute(params![row::id(id), most])?;
         Ok(())
     }
 }

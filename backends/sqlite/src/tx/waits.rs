@@ -2,49 +2,28 @@
 //! list instead of a recursion: chains may be long.
 
 use rusqlite::{OptionalExtension, params};
-use tideway_engine::jobs::{Event, Id, Record, Spec, State, WaitFailed};
+use tideway_engine::jobs::{Event, Id, Record, Spec, State, WaitFailed, Waits};
 
 use super::Tx;
 use crate::row::{self, links};
 
-/// What a job still waits for when it is enqueued.
-#[derive(Default)]
-pub(super) struct Waits {
-    pub(super) left: Vec<Id>,
-    /// The first of it that has failed already.
-    pub(super) failed: Option<Id>,
-    /// The first of all that is not in the store.
-    pub(super) unknown: Option<Id>,
-}
-
 impl Tx<'_> {
     pub(super) fn waits(&self, spec: &Spec) -> rusqlite::Result<Waits> {
-        let mut waits = Waits::default();
         if spec.waits.is_empty() {
-            return Ok(waits);
+            return Ok(Waits::default());
         }
         let mut look = self
             .db
             .prepare_cached("SELECT state FROM job WHERE id = ?1")?;
-        for id in &spec.waits {
-            let state: Option<i64> = look
+        let states = spec.waits.iter().map(|id| {
+            let code: Option<i64> = look
                 .query_row([row::id(*id)], |row| row.get(0))
                 .optional()?;
-            let Some(state) = state else {
-                waits.unknown = waits.unknown.or(Some(*id));
-                continue;
-            };
-            let well = state == row::state(State::Succeeded);
-            let failed = state > row::state(State::Succeeded);
-            let over = well || failed && spec.wait_failed == WaitFailed::Run;
-            if !over && !waits.left.contains(id) {
-                waits.left.push(*id);
-                if failed {
-                    waits.failed = waits.failed.or(Some(*id));
-                }
-            }
-        }
-        Ok(waits)
+            let state = |code| u8::try_from(code).ok().and_then(State::of);
+            Ok(code.map(|code| state(code).unwrap_or(State::Dead)))
+        });
+        let states: Vec<Option<State>> = states.collect::<rusqlite::Result<_>>()?;
+        Ok(spec.waits_on(states))
     }
 
     /// Notes what a new job waits for, at those it waits for.

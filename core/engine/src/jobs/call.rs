@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::cron::Cell;
 use super::record::{Record, State};
 use super::step::{Fence, Kind, Outcome, Refused};
-use super::{Id, Name, NewJob, Owner, Start};
+use super::{Id, IdError, Name, NewJob, Owner, Start};
 use crate::time::Wall;
 
 /// What became of one enqueued job.
@@ -55,6 +56,11 @@ pub struct ClaimReq {
     pub max_bytes: usize,
     /// How long the leases last from the store's now.
     pub lease: Duration,
+}
+
+impl ClaimReq {
+    /// A store remembers the number of an owner's newest claim at least this long.
+    pub const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 }
 
 /// Claimed jobs.
@@ -165,10 +171,7 @@ impl Expired {
     pub fn of(job: &Record, peers: u32) -> Option<Self> {
         Some(Self {
             id: job.id(),
-            fence: Fence {
-                token: job.token,
-                owner: job.owner?,
-            },
+            fence: job.fence()?,
             lease_until: job.lease_until,
             lease: job.lease,
             crashes: job.crashes_when_held()?,
@@ -176,11 +179,52 @@ impl Expired {
             abandoned: job.abandoned,
         })
     }
+
+    /// The lease of `job`, beside all jobs that its owner last held, itself among them: how often some had crashed
+    /// when it held them, and how many those are. `None` if nobody holds it.
+    #[must_use]
+    pub fn among(job: &Record, held: impl IntoIterator<Item = (u32, u64)>) -> Option<Self> {
+        let crashes = job.crashes_when_held()?;
+        let as_often = held.into_iter().filter(|(other, _)| *other >= crashes);
+        let all = as_often.fold(0_u64, |all, (_, n)| all.saturating_add(n));
+        // Itself not counted.
+        let peers = all.saturating_sub(1);
+        Self::of(job, u32::try_from(peers).unwrap_or(u32::MAX))
+    }
 }
 
 /// Where a listing goes on; opaque, made by the store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cursor(pub Option<Box<str>>);
+
+/// For stores that list by id: the cursor is the text of the last id looked at.
+impl Cursor {
+    /// The page behind `id`.
+    #[must_use]
+    pub fn behind(id: Id) -> Self {
+        Self(Some(id.to_string().into()))
+    }
+
+    /// The id that the page goes on behind; `None` from the beginning.
+    ///
+    /// # Errors
+    ///
+    /// [`IdError`] if it was made by no store of this kind: its page is empty, and the last.
+    pub fn id(&self) -> Result<Option<Id>, IdError> {
+        self.0.as_deref().map(str::parse).transpose()
+    }
+
+    /// Cuts items that are in order of their ids, one more than fit if there are so many, to a page of at most
+    /// `limit` (at least 1); where the next page begins.
+    pub fn cut<T>(mut items: Vec<T>, limit: u32, id: impl Fn(&T) -> Id) -> (Vec<T>, Option<Self>) {
+        let limit = limit.max(1) as usize;
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let last = items.last().filter(|_| more);
+        let next = last.map(|item| Self::behind(id(item)));
+        (items, next)
+    }
+}
 
 /// One page of a listing.
 #[derive(Clone, Debug, PartialEq)]
@@ -276,6 +320,39 @@ pub struct Limit {
     pub rate: Option<(u32, Duration)>,
 }
 
+impl Limit {
+    /// Whether more may start where `running` run and `taken` claims are in the window.
+    #[must_use]
+    pub fn room(&self, running: u64, taken: u64) -> Room {
+        let slots = self
+            .running
+            .map(|most| u64::from(most).saturating_sub(running));
+        if slots == Some(0) {
+            return Room::Shut;
+        }
+        let claims = match self.rate {
+            Some((0, _)) => return Room::Shut,
+            Some((n, _)) if taken >= u64::from(n) => {
+                return Room::After(taken - u64::from(n) + 1);
+            }
+            Some((n, _)) => Some(u64::from(n) - taken),
+            None => None,
+        };
+        Room::Open([slots, claims].into_iter().flatten().min())
+    }
+}
+
+/// Whether more may start under a [`Limit`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// So many; `None` for as many as there are.
+    Open(Option<u64>),
+    /// One, when so many of the oldest claims have left the window.
+    After(u64),
+    /// None, before one that runs ends or somebody changes the limit.
+    Shut,
+}
+
 /// What a [`Control`] did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ControlOut {
@@ -308,9 +385,18 @@ pub struct CronCas {
     /// The cell's slot as last seen; `None` if there was no cell.
     pub prev: Option<Wall>,
     /// The cell as it shall be.
-    pub next: super::cron::Cell,
+    pub next: Cell,
     /// What falls due; enqueued as by `enqueue`, a unique conflict is no error.
     pub jobs: Vec<NewJob>,
+}
+
+impl CronCas {
+    /// Whether it moves a cell that is so now.
+    #[must_use]
+    pub fn fits(&self, cell: Option<&Cell>) -> bool {
+        let newer = cell.is_some_and(|cell| cell.rev > self.next.rev);
+        cell.map(|cell| cell.slot) == self.prev && !newer
+    }
 }
 
 /// What became of a [`CronCas`].
@@ -319,7 +405,7 @@ pub struct CronOut {
     /// Whether this call moved the cell.
     pub won: bool,
     /// The cell now.
-    pub cell: Option<super::cron::Cell>,
+    pub cell: Option<Cell>,
     /// The store's clock.
     pub now: Wall,
 }
@@ -459,4 +545,33 @@ pub enum Durability {
     Process,
     /// The loss of power.
     Power,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tighter_of_two_limits_counts() {
+        let limit = |running, rate: Option<u32>| Limit {
+            running,
+            rate: rate.map(|n| (n, Duration::from_secs(1))),
+        };
+        for (asked, running, taken, room) in [
+            (limit(None, None), 9, 9, Room::Open(None)),
+            (limit(Some(3), None), 1, 9, Room::Open(Some(2))),
+            (limit(Some(3), None), 3, 0, Room::Shut),
+            (limit(Some(3), None), 4, 0, Room::Shut),
+            (limit(None, Some(5)), 9, 4, Room::Open(Some(1))),
+            (limit(None, Some(5)), 9, 5, Room::After(1)),
+            (limit(None, Some(5)), 9, 7, Room::After(3)),
+            (limit(None, Some(0)), 0, 0, Room::Shut),
+            (limit(Some(3), Some(5)), 1, 1, Room::Open(Some(2))),
+            (limit(Some(3), Some(5)), 0, 3, Room::Open(Some(2))),
+            (limit(Some(3), Some(5)), 3, 5, Room::Shut),
+        ] {
+            let got = asked.room(running, taken);
+            assert_eq!(got, room, "{asked:?}, {running}, {taken}");
+        }
+    }
 }

@@ -39,6 +39,12 @@ impl Name {
         }
     }
 
+    /// `text` as a name, or `unreadable`: for what a store reads back and somebody may have damaged.
+    #[must_use]
+    pub fn readable(text: &str) -> Self {
+        Self::new(text).unwrap_or_else(|_| Self("unreadable".into()))
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -29,7 +29,7 @@ use std::time::Duration;
 use bytes::Reader;
 
 use super::spec::whole_millis;
-use super::{Conflict, Hold, Id, Keep, Spec, Unique, WaitFailed};
+use super::{Conflict, Failure, Hold, Id, Keep, Outcome, Reason, Spec, Unique, WaitFailed};
 
 /// The first byte.
 const VERSION: u8 = 1;
@@ -61,9 +61,30 @@ pub enum Unreadable {
     Damaged(usize),
 }
 
+impl Unreadable {
+    /// How long a job of another release is left to workers that can read it.
+    pub const LEFT: Duration = Duration::from_secs(30);
+
+    /// How a store ends the lease of a job that a claim found so: nobody can run what is damaged, workers of the
+    /// release that packed it can run the rest.
+    #[must_use]
+    pub fn outcome(self) -> Outcome {
+        match self {
+            Self::Version(_) => Outcome::Released {
+                after: Self::LEFT,
+                unknown: true,
+            },
+            Self::Damaged(_) => Outcome::Dead {
+                reason: Reason::Corrupt,
+                failure: Failure::new("its record cannot be read"),
+            },
+        }
+    }
+}
+
 impl Spec {
     /// Appends the packed form to `out`. [`unpack`](Self::unpack) reads back any spec that
-    /// [`NewJob::check`](super::NewJob::check) lets through, times cut to whole milliseconds.
+    /// [`NewJob::check`](super::NewJob::check) lets through, times rounded up to whole milliseconds.
     pub fn pack(&self, out: &mut Vec<u8>) {
         let there = |there, part| if there { part } else { 0 };
         let parts = there(self.timeout.is_some(), part::TIMEOUT)
@@ -130,6 +151,8 @@ impl Spec {
         let mut from = Reader::new(packed);
         match from.byte()? {
             VERSION => {}
+            // No release writes it, a broken disk does.
+            0 => return Err(Unreadable::Damaged(0)),
             other => return Err(Unreadable::Version(other)),
         }
         let id = from.id()?;
@@ -184,18 +207,13 @@ impl Spec {
 /// The hold in the low two bits, the conflict in the next two.
 fn pack_unique(unique: &Unique, out: &mut Vec<u8>) {
     bytes::name(out, &unique.key);
-    let (hold, time) = match unique.hold {
-        Hold::UntilStart => (0, None),
-        Hold::UntilDone => (1, None),
-        Hold::For(time) => (2, Some(time)),
-    };
     let conflict = match unique.conflict {
         Conflict::Keep => 0,
         Conflict::Replace => 1,
         Conflict::Reschedule => 2,
     };
-    out.push(hold | conflict << 2);
-    if let Some(time) = time {
+    out.push(unique.hold.code() | conflict << 2);
+    if let Hold::For(time) = unique.hold {
         bytes::number(out, whole_millis(time));
     }
 }

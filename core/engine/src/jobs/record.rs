@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::call::Lane;
-use super::step::Kind;
+use super::step::{Fence, Kind};
 use super::{Id, NewJob, Owner, SUSPECT, Spec};
 use crate::time::Wall;
 
@@ -141,6 +141,15 @@ impl Record {
         self.spec.id
     }
 
+    /// Its current or last lease; `None` if it was never claimed.
+    #[must_use]
+    pub fn fence(&self) -> Option<Fence> {
+        Some(Fence {
+            token: self.token,
+            owner: self.owner?,
+        })
+    }
+
     /// The lane it waits in: its band's, or the suspects' if it has crashed.
     #[must_use]
     pub fn lane(&self) -> Lane {
@@ -178,12 +187,7 @@ impl Record {
     /// When a store may forget it; `None` before its end.
     #[must_use]
     pub fn forget_at(&self) -> Option<Wall> {
-        let keep = match self.state {
-            State::Succeeded => self.spec.keep.succeeded,
-            _ => self.spec.keep.failed,
-        };
-        let ended = self.ended_at?;
-        Some(super::later(ended, keep.max(super::Keep::LEAST)))
+        Some(super::later(self.ended_at?, self.spec.kept(self.state)))
     }
 
     /// Its crashes, as they counted when its last owner held it: the measure of who is guilty when that owner
@@ -203,6 +207,50 @@ impl Record {
     #[must_use]
     pub fn lapsed(&self, now: Wall) -> bool {
         self.lease_until <= now || self.lease_until > super::later(now, self.lease)
+    }
+
+    /// What is wrong with it by itself, for audits: nothing, unless a store or somebody else damaged it.
+    #[must_use]
+    pub fn flaws(&self) -> Vec<&'static str> {
+        let state = self.state;
+        let ended_badly = matches!(state, State::Dead | State::Cancelled);
+        let held = self.owner.is_some() && self.settled.is_none();
+        let all = [
+            (
+                state != State::Waiting || !self.waits.is_empty(),
+                "it waits for nothing",
+            ),
+            (
+                state != State::Pending || self.waits.is_empty(),
+                "it is pending and waits for a job",
+            ),
+            (
+                ended_badly == self.reason.is_some(),
+                "only an end that was none of its doing has a reason",
+            ),
+            (
+                state.ended() == self.ended_at.is_some(),
+                "only an end has a time of end",
+            ),
+            (
+                state != State::Running || held,
+                "its lease is nobody's or settled",
+            ),
+            (
+                (self.token > 0) == self.owner.is_some(),
+                "its token disagrees with its owner",
+            ),
+            (
+                state != State::Succeeded || self.payload.is_empty(),
+                "its payload outlives its success",
+            ),
+            (
+                self.errors.len() <= Self::MAX_ERRORS,
+                "it keeps too many failures",
+            ),
+        ];
+        let wrong = all.into_iter().filter(|(right, _)| !right);
+        wrong.map(|(_, flaw)| flaw).collect()
     }
 }
 
@@ -234,6 +282,25 @@ impl State {
         State::Dead,
         State::Cancelled,
     ];
+
+    /// The number that stores keep for it.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            State::Waiting => 0,
+            State::Pending => 1,
+            State::Running => 2,
+            State::Succeeded => 3,
+            State::Dead => 4,
+            State::Cancelled => 5,
+        }
+    }
+
+    /// The state that has this [`code`](Self::code).
+    #[must_use]
+    pub fn of(code: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(code)).copied()
+    }
 
     /// Whether nothing but a person starts it again.
     #[must_use]
@@ -319,6 +386,62 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::jobs::Name;
+
+    #[test]
+    fn codes_are_those_of_stores_that_exist() {
+        for (code, state) in (0..).zip(State::ALL) {
+            assert_eq!((state.code(), State::of(code)), (code, Some(state)));
+        }
+        assert_eq!(State::of(6), None);
+        let ends = [
+            (0, Kind::Succeed),
+            (1, Kind::Retry),
+            (2, Kind::Die),
+            (3, Kind::Stop),
+            (4, Kind::Snooze),
+            (5, Kind::Release),
+            (6, Kind::Abandon),
+            (7, Kind::Lapse),
+            (8, Kind::Crash),
+            (9, Kind::Bury),
+        ];
+        for (code, kind) in ends {
+            assert_eq!((kind.code(), Kind::of(code)), (Some(code), Some(kind)));
+        }
+        assert_eq!((Kind::Claim.code(), Kind::of(10)), (None, None));
+    }
+
+    #[test]
+    fn each_flaw_is_told() {
+        let name = || Name::new("mail").expect("a name");
+        let spec = Spec::new(Id::from_u128(1), name(), name());
+        let payload = Bytes::from_static(b"{}");
+        let well = Record::unclaimed(Arc::new(spec), payload, 0, Wall(0), Wall(0));
+        assert!(well.flaws().is_empty());
+        type Damage = fn(&mut Record);
+        let damages: [Damage; 8] = [
+            |job| job.state = State::Waiting,
+            |job| job.waits.push(Id::from_u128(2)),
+            |job| job.reason = Some(Reason::Asked),
+            |job| job.ended_at = Some(Wall(0)),
+            |job| job.state = State::Running,
+            |job| job.token = 1,
+            |job| {
+                (job.state, job.ended_at) = (State::Succeeded, Some(Wall(0)));
+            },
+            |job| job.errors = vec![Failure::new("it"); Record::MAX_ERRORS + 1],
+        ];
+        let mut told = std::collections::BTreeSet::new();
+        for (at, damage) in damages.into_iter().enumerate() {
+            let mut job = well.clone();
+            damage(&mut job);
+            let flaws = job.flaws();
+            assert_eq!(flaws.len(), 1, "damage {at}: {flaws:?}");
+            told.extend(flaws);
+        }
+        assert_eq!(told.len(), damages.len());
+    }
 
     proptest! {
         #[test]

@@ -21,6 +21,8 @@ pub use backoff::Backoff;
 pub use check::RetryError;
 pub use jitter::Jitter;
 
+use super::spec::whole_millis;
+
 /// No retry is further away than this: 30 days, whatever a policy or a `Retry-After` says.
 pub const LONGEST_DELAY: Duration = Duration::from_hours(30 * 24);
 
@@ -277,7 +279,7 @@ impl Retry {
             return Verdict::GiveUp(Why::Attempts);
         }
         let delay = match asked {
-            Some(asked) => ceil(asked.min(LONGEST_DELAY)),
+            Some(asked) => Duration::from_millis(whole_millis(asked.min(LONGEST_DELAY))),
             None => self.delay(failed_attempt, prev, entropy),
         };
         match self.until {
@@ -290,10 +292,10 @@ impl Retry {
 
     /// The ends of the spread, in milliseconds.
     fn bounds(&self, attempt: u32, prev: Duration) -> (u64, u64) {
-        let cap = millis(self.cap);
+        let cap = whole_millis(self.cap);
         if let Backoff::Decorrelated { base } = self.backoff {
-            let base = millis(base).min(cap);
-            let longest = millis(prev).max(base).saturating_mul(3);
+            let base = whole_millis(base).min(cap);
+            let longest = whole_millis(prev).max(base).saturating_mul(3);
             return (base, longest.min(cap));
         }
         self.jitter.around(self.backoff.after(attempt), cap)
@@ -342,19 +344,4 @@ pub enum Why {
     Attempts,
     /// Its next attempt would start too long after it was enqueued.
     Until,
-}
-
-/// Whole milliseconds, rounded down; the most there are for what 64 bits do not hold.
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Whole milliseconds, rounded up: who asked for a delay must not see the job early.
-fn ceil(duration: Duration) -> Duration {
-    let whole = Duration::from_millis(millis(duration));
-    if whole < duration {
-        whole.saturating_add(Duration::from_millis(1))
-    } else {
-        whole
-    }
 }

@@ -7,7 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::call::Enqueued;
+use super::record::State;
 use super::retry::Retry;
+use super::step::Kind;
 use super::{Id, Name};
 use crate::map::FoldHasher;
 use crate::time::Wall;
@@ -118,6 +121,37 @@ pub enum Hold {
     For(#[serde(with = "millis_always")] Duration),
 }
 
+impl Hold {
+    /// The number that stores keep for it. What ends a hold ends those of lower numbers too.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Hold::UntilStart => 0,
+            Hold::UntilDone => 1,
+            Hold::For(_) => 2,
+        }
+    }
+
+    /// When time ends it, taken at `now`.
+    #[must_use]
+    pub fn until(self, now: Wall) -> Option<Wall> {
+        match self {
+            Hold::UntilStart | Hold::UntilDone => None,
+            Hold::For(time) => Some(later(now, time)),
+        }
+    }
+
+    /// The highest [`code`](Self::code) of the holds that end when `kind` has led to `state`; `None` if none does.
+    #[must_use]
+    pub const fn ends(kind: Kind, state: State) -> Option<u8> {
+        match (state.ended(), kind) {
+            (true, _) => Some(Hold::UntilDone.code()),
+            (false, Kind::Claim) => Some(Hold::UntilStart.code()),
+            _ => None,
+        }
+    }
+}
+
 /// What an enqueue does that finds its unique key held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -158,11 +192,13 @@ impl Start {
 /// `delay` after `now` in whole milliseconds, rounded up: a job is late rather than early.
 #[must_use]
 pub fn later(now: Wall, delay: Duration) -> Wall {
-    let millis = delay.as_nanos().div_ceil(1_000_000);
-    Wall(
-        now.0
-            .saturating_add(i64::try_from(millis).unwrap_or(i64::MAX)),
-    )
+    let millis = i64::try_from(whole_millis(delay)).unwrap_or(i64::MAX);
+    Wall(now.0.saturating_add(millis))
+}
+
+/// Whole milliseconds, rounded up, as every time is stored; the most there are for what 64 bits do not hold.
+pub(super) fn whole_millis(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
 
 /// What ended by time at or before this may be forgotten at `now`, if a store keeps it beside the jobs: unique
@@ -206,6 +242,16 @@ impl NewJob {
         }
         hasher.write(&self.payload);
         hasher.finish()
+    }
+
+    /// What becomes of it where the job of its id has the fingerprint `known`.
+    #[must_use]
+    pub fn met(&self, known: u64) -> Enqueued {
+        if known == self.digest() {
+            Enqueued::Duplicate
+        } else {
+            Enqueued::IdConflict
+        }
     }
 
     /// Whether every store can keep it.
@@ -282,6 +328,16 @@ impl Spec {
             keep: Keep::default(),
             headers: Vec::new(),
         }
+    }
+
+    /// How long its record is kept after it ended in `state`.
+    #[must_use]
+    pub fn kept(&self, state: State) -> Duration {
+        let asked = match state {
+            State::Succeeded => self.keep.succeeded,
+            _ => self.keep.failed,
+        };
+        asked.max(Keep::LEAST)
     }
 
     /// How many bands a queue has.
@@ -368,9 +424,4 @@ mod millis_always {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
         u64::deserialize(from).map(Duration::from_millis)
     }
-}
-
-/// Whole milliseconds, rounded down, as a time of a spec is stored.
-pub(super) fn whole_millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -56,6 +56,35 @@ pub enum Kind {
     Revive,
 }
 
+impl Kind {
+    /// How leases end, by their codes. Appended to, never reordered: stores keep them.
+    const ENDS: [Self; 10] = [
+        Self::Succeed,
+        Self::Retry,
+        Self::Die,
+        Self::Stop,
+        Self::Snooze,
+        Self::Release,
+        Self::Abandon,
+        Self::Lapse,
+        Self::Crash,
+        Self::Bury,
+    ];
+
+    /// The number that stores keep for it as the end of a lease; `None` if it ends none.
+    #[must_use]
+    pub fn code(self) -> Option<u8> {
+        let at = Self::ENDS.iter().position(|known| *known == self)?;
+        u8::try_from(at).ok()
+    }
+
+    /// The end of a lease that has this [`code`](Self::code).
+    #[must_use]
+    pub fn of(code: u8) -> Option<Self> {
+        Self::ENDS.get(usize::from(code)).copied()
+    }
+}
+
 transitions! {
     /// Every transition of a job. What has no row is refused and changes nothing.
     pub const JOB_TABLE;

@@ -264,6 +264,8 @@ fn another_version_says_so() {
     bytes[0] = 2;
     assert_eq!(Spec::unpack(&bytes), Err(Unreadable::Version(2)));
     assert_eq!(Spec::unpack(&[]), Err(Unreadable::Damaged(0)));
+    bytes[0] = 0;
+    assert_eq!(Spec::unpack(&bytes), Err(Unreadable::Damaged(0)));
 }
 
 #[test]

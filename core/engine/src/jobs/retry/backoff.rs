@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{millis, stored};
+use super::stored;
+use crate::jobs::spec::whole_millis;
 
 /// How delays grow, before [`Jitter`](super::Jitter) and cap. All durations are whole
 /// milliseconds, 30 days at most; attempts count from 1.
@@ -61,25 +62,25 @@ impl Backoff {
         let attempt = attempt.max(1);
         let further = attempt - 1;
         match self {
-            Self::Fixed(delay) => millis(*delay),
+            Self::Fixed(delay) => whole_millis(*delay),
             Self::Linear { base, step } => {
-                let grown = millis(*step).saturating_mul(further.into());
-                millis(*base).saturating_add(grown)
+                let grown = whole_millis(*step).saturating_mul(further.into());
+                whole_millis(*base).saturating_add(grown)
             }
             Self::Poly { base, power } => {
                 let seconds = u64::from(attempt).saturating_pow(*power);
-                millis(*base).saturating_add(seconds.saturating_mul(1_000))
+                whole_millis(*base).saturating_add(seconds.saturating_mul(1_000))
             }
             Self::Exp { base, factor } => {
                 let times = u64::from(*factor.max(&1)).saturating_pow(further);
-                millis(*base).saturating_mul(times)
+                whole_millis(*base).saturating_mul(times)
             }
             Self::Table(delays) => {
                 let at = usize::try_from(further).unwrap_or(usize::MAX);
                 let delay = delays.get(at).or(delays.last());
-                delay.map_or(0, |delay| millis(*delay))
+                delay.map_or(0, |delay| whole_millis(*delay))
             }
-            Self::Decorrelated { base } => millis(*base),
+            Self::Decorrelated { base } => whole_millis(*base),
         }
     }
 }

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use super::{Backoff, Jitter, LONGEST_DELAY, Retry, millis};
+use super::{Backoff, Jitter, LONGEST_DELAY, Retry};
+use crate::jobs::spec::whole_millis;
 
 /// Ten years: enough for any job, and stored milliseconds stay exact in every number format.
 const LONGEST_UNTIL: Duration = Duration::from_hours(3_650 * 24);
@@ -168,7 +169,7 @@ fn whole_below(name: &'static str, given: Duration, longest: Duration) -> Result
         let days = (longest.as_secs() / 86_400) as u32;
         return Err(RetryError::TooLong { name, days });
     }
-    if Duration::from_millis(millis(given)) != given {
+    if Duration::from_millis(whole_millis(given)) != given {
         return Err(RetryError::Fraction { name, given });
     }
     Ok(())

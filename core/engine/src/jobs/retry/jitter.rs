@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{millis, stored};
+use super::stored;
+use crate::jobs::spec::whole_millis;
 
 /// Between which delays the draw is made, for a delay d after the cap was applied.
 ///
@@ -43,7 +44,7 @@ impl Jitter {
                 (delay.saturating_sub(part), longest)
             }
             Self::Add(most) => {
-                let most = millis(most).min(cap);
+                let most = whole_millis(most).min(cap);
                 let delay = delay.min(cap - most);
                 (delay, delay + most)
             }

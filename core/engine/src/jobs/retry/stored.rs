@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
 use super::{Backoff, Jitter, Retry};
+use crate::jobs::spec::whole_millis;
 
 #[derive(Deserialize)]
 #[serde(rename = "Retry", deny_unknown_fields)]
@@ -39,7 +40,7 @@ impl Serialize for Retry {
             j: self.jitter,
             cap: self.cap,
             n: self.attempts,
-            until: self.until.map(super::millis),
+            until: self.until.map(whole_millis),
         };
         written.serialize(serializer)
     }
@@ -69,7 +70,7 @@ pub(super) mod millis {
         duration: &Duration,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        super::super::millis(*duration).serialize(serializer)
+        super::whole_millis(*duration).serialize(serializer)
     }
 
     pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
@@ -88,7 +89,7 @@ pub(super) mod millis_each {
         delays: &[Duration],
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(delays.iter().map(|delay| super::super::millis(*delay)))
+        serializer.collect_seq(delays.iter().map(|delay| super::whole_millis(*delay)))
     }
 
     pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
