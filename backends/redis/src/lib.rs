@@ -11,8 +11,8 @@
 //!
 //! It runs on whatever [`Runtime`](tideway_driver::Runtime) the [`Net`](tideway_driver::Net) is of, and names
 //! none. Calls are Lua scripts, in which the rules of the core are said again (`lua/step.lua`): a script is atomic, so a
-//! record and everything that lists it change together. A claim is one script, whatever its size; of the items of another
-//! call a script takes 100, or about 1 MiB, so that it holds nobody up for long, and the scripts of a call go out in one flight.
+//! record and everything that lists it change together. A claim is one script for each tag, whatever its size; of the items
+//! of another call a script takes 100, or about 1 MiB, so that it holds nobody up for long.
 //!
 //! The rejected alternative reads records, lets the core's `step` decide, and writes them back if nothing
 //! changed meanwhile. It says the rules once, and takes two round trips and a retry for every claim.
