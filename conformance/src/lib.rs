@@ -7,8 +7,9 @@
 //! - [`servers`]: real PostgreSQL and Redis servers for tests of backends.
 //! - [`suite`]: the guarantees of a server on an async runtime; [`adapter_suite!`] runs them on yours.
 //!
-//! Nothing here knows a runtime by name: the suites talk to a server through sockets, and to a runtime
-//! through [`Runtime`] alone. The runtimes that Tideway brings are named in `tests/` only.
+//! Nothing here knows a runtime under test by name: the suites talk to a server through sockets, and to a runtime
+//! through [`Runtime`] alone. The runtimes that Tideway brings are named in `tests/` only. (The proxy and the
+//! suite's HTTP/2 client run on a tokio of their own, each in a thread; the store suite waits in threads.)
 
 pub mod jobs;
 pub mod laws;

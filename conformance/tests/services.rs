@@ -104,7 +104,7 @@ fn services_start_answer_keep_their_data_and_stop() {
         assert!(started, "{said}");
         for url in [
             format!("redis://127.0.0.1:{}\n", base + 79),
-            format!("redis://127.0.0.1:{}\n", base + 80),
+            format!("redis-cluster://127.0.0.1:{}\n", base + 80),
             format!("postgres://postgres@127.0.0.1:{}/postgres\n", base + 32),
             format!("postgres://postgres@127.0.0.1:{}/postgres\n", base + 33),
         ] {

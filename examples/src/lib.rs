@@ -15,7 +15,7 @@ use tideway::{App, Peer};
 use tideway_driver::{Listen, config};
 use tracing_subscriber::EnvFilter;
 
-pub use place::Place;
+pub use place::{Access, Place};
 
 /// The runtime and the address: arguments of every program.
 #[derive(Args, Clone, Debug)]

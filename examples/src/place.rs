@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use clap::Args;
 use tideway::jobs::DynJobStore;
 use tideway_driver::Net;
 use tideway_memory::Memory;
@@ -25,18 +26,32 @@ pub enum Place {
     Redis(String),
 }
 
+/// How a server is used.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Access {
+    /// The schema on PostgreSQL or prefix on Redis, for several programs on one server; `tideway` unless set
+    #[arg(long, global = true, value_name = "NAME")]
+    pub space: Option<String>,
+    /// The address is that of a pooler before PostgreSQL in transaction mode, as PgBouncer
+    #[arg(long, global = true)]
+    pub pooled: bool,
+}
+
 impl Place {
     /// Opens the store with the network of a runtime. What is not there yet (a file, a schema) is made only if
-    /// `make` says so: a mistyped path is no empty store. Programs of different `spaces` on one server know nothing
+    /// `make` says so: a mistyped path is no empty store. Programs of different spaces on one server know nothing
     /// of each other.
     ///
     /// # Errors
     ///
     /// What is wrong with the file or server, for a person.
-    pub async fn open(&self, net: Net, space: Option<&str>, make: bool) -> io::Result<DynJobStore> {
+    pub async fn open(&self, net: Net, access: &Access, make: bool) -> io::Result<DynJobStore> {
+        let Access { space, pooled } = access;
         match self {
             Self::Postgres(url) => {
-                let mut options = tideway_postgres::Options::default().migrate(make);
+                let mut options = tideway_postgres::Options::default()
+                    .migrate(make)
+                    .pooled(*pooled);
                 if let Some(space) = space {
                     options = options.schema(space);
                 }
@@ -45,6 +60,7 @@ impl Place {
                     .map(DynJobStore::new)
                     .map_err(|error| self.failed(error))
             }
+            _ if *pooled => Err(self.failed("`--pooled` is for PostgreSQL")),
             Self::Redis(url) => {
                 let mut options = tideway_redis::Options::default();
                 if let Some(space) = space {

@@ -5,6 +5,9 @@
 //! programs that already use it; new ones are better served by `tideway-smol`, which is the same
 //! but for the executor.
 //!
+//! The feature `http2`, off by default, serves HTTP/2 on the port of HTTP/1.1; without it nothing of tokio but its
+//! channels is compiled.
+//!
 //! ```no_run
 //! # fn app() -> tideway::App { unreachable!() }
 //! fn main() -> std::io::Result<()> {

@@ -7,6 +7,9 @@
 //! The rejected alternative is hyper-util's `auto` builder with timers inside bodies: it waits for
 //! a first byte without a deadline, costs a connection 900 bytes more, and never fires a timer in a body
 //! that hyper does not poll because the peer takes nothing.
+//!
+//! The feature `http2`, off by default, serves HTTP/2 by prior knowledge on the port of HTTP/1.1. It brings h2, and with
+//! it more of tokio (`io-util`) than channels, though never its runtime.
 
 mod body;
 pub mod clock;

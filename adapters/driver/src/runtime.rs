@@ -20,7 +20,7 @@ pub trait Runtime: Clone + Send + Sync + 'static {
 
     /// Both clocks.
     fn now(&self) -> Now;
-    /// 32 bytes of entropy, asked for once at boot.
+    /// 32 bytes of entropy, other ones at each call: a server, a worker and a store ask when they start.
     fn seed(&self) -> Seed;
     /// Completes at `at`, or at once if that has passed.
     fn sleep_until(&self, at: Mono) -> Self::Sleep;

@@ -1,6 +1,9 @@
 //! Tideway on smol's global executor. `SMOL_THREADS` sets its threads; smol's default is one.
 //! Sockets and sleeps are async-io's and live in `tideway-async-io`.
 //!
+//! The feature `http2`, off by default, serves HTTP/2 on the port of HTTP/1.1; without it nothing of tokio but its
+//! channels is compiled.
+//!
 //! ```no_run
 //! # fn app() -> tideway::App { unreachable!() }
 //! fn main() -> std::io::Result<()> {

@@ -1,5 +1,6 @@
 //! Tideway on tokio: sockets, sleeps, clocks, signals and entropy of either flavour of its runtime.
-//! No HTTP and no policy lives here; both are the driver's.
+//! No HTTP and no policy lives here; both are the driver's. The feature `http2`, on by default, serves HTTP/2 on the
+//! port of HTTP/1.1.
 //!
 //! ```no_run
 //! # fn app() -> tideway::App { unreachable!() }

@@ -27,7 +27,8 @@
 //! - A hold by time that is taken by a revival counts from the revival.
 //! - `limit` of a filter or listing counts jobs that match. A page looks at 10 000 records at most, so one that
 //!   few match may be short, or empty, and not the last.
-//! - Deleting forgets the id at once.
+//! - A deleted job is found by no call from then on, but its id and digest by an enqueue, until
+//!   [`Record::known_until`](tideway_engine::jobs::Record::known_until).
 //!
 //! Nothing is written down: all jobs are gone with the process.
 

@@ -20,7 +20,8 @@ use tideway_engine::jobs::Id;
 use crate::error::{fatal, unreadable};
 use crate::row::{self, Shown, Stored};
 
-/// The most items one script looks at, and about the most bytes it takes: longer ones would hold others up.
+/// The most items of a call that one script takes, but for a claim, and about the most bytes: longer ones would hold
+/// others up.
 const CHUNK: usize = 100;
 const CHUNK_BYTES: usize = 1 << 20;
 

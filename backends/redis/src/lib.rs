@@ -10,16 +10,17 @@
 //! ```
 //!
 //! It runs on whatever [`Runtime`](tideway_driver::Runtime) the [`Net`](tideway_driver::Net) is of, and names
-//! none. Every call is one Lua script per tag, in which the rules of the core are said again (`lua/step.lua`): a
-//! script is atomic, so a record and everything that lists it change together.
+//! none. Calls are Lua scripts, in which the rules of the core are said again (`lua/step.lua`): a script is atomic, so a
+//! record and everything that lists it change together. A claim is one script for each tag, whatever its size; of the items
+//! of another call a script takes 100, or about 1 MiB, so that it holds nobody up for long.
 //!
 //! The rejected alternative reads records, lets the core's `step` decide, and writes them back if nothing
 //! changed meanwhile. It says the rules once, and takes two round trips and a retry for every claim.
 //!
 //! # Tags
 //!
-//! On one server all queues share the tag `{prefix}`, and every call is one script. On a cluster each queue has the
-//! tag `{prefix:hhh}` by the 12 bits of its name that its jobs' ids carry, so that queues are spread over the nodes;
+//! On one server all queues share the tag `{prefix}`, so that an item and all that follows from it are one script. On a
+//! cluster each queue has the tag `{prefix:hhh}` by the 12 bits of its name that its jobs' ids carry, so that queues are spread over the nodes;
 //! see [`Tags`] for what is then more than one step. Keys are named in `lua/base.lua` and below; all of them begin
 //! with the tag, so no script touches two slots.
 //!

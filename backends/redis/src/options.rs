@@ -14,10 +14,11 @@ pub struct Options {
     pub prefix: String,
     /// Which queues share a hash tag; by the URL unless set. All processes of a prefix must agree.
     pub tags: Option<Tags>,
-    /// The most connections to each server, beside one for hints; 8 unless set, at least 2, so that claims and
-    /// settles overlap.
+    /// The most connections to each server; 8 unless set, and never less than 2, so that claims and settles overlap. One
+    /// more, to one of the servers, is for hints.
     pub connections: usize,
-    /// How long a call waits for a connection, and then for the reply, before it fails; 5 s each unless set.
+    /// How long a call waits for a connection, and then for the replies, before it fails; 5 s each unless set. One
+    /// that several scripts do one after the other waits so for each.
     pub timeout: Duration,
     /// The largest payload in bytes, as `caps` reports it; 1 MiB unless set.
     pub max_payload: usize,
@@ -27,7 +28,8 @@ pub struct Options {
 
 /// Which queues share a hash tag, and with it a node of a cluster.
 ///
-/// With one tag every call is one atomic script. With a tag for each queue, what concerns several queues takes
+/// With one tag a claim is one atomic script, and so is each item of another call with all that follows from it (a script
+/// takes up to 100 items, or about 1 MiB). With a tag for each queue, what concerns several queues takes
 /// several: a claim looks at all of them at once before it takes from each; jobs that come with a settle or a cron
 /// slot, and words to jobs that wait, go to other queues by an outbox, which the caller empties before it
 /// returns, and `prune` does if the caller died.

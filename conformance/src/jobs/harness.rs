@@ -46,8 +46,8 @@ pub trait Harness: Send + Sync + 'static {
     /// Opens a store with nothing in it: a fresh name space, file or table prefix. Called once.
     fn open(&self) -> impl Future<Output = Result<Self::Store, OpenError>> + Send;
 
-    /// Opens again what [`open`](Harness::open) opened, after that was dropped. Asked of stores
-    /// that outlive their process.
+    /// Opens again what [`open`](Harness::open) opened, after that was dropped, and after a second process that worked on
+    /// it was killed. Asked of stores that outlive their process.
     fn reopen(&self) -> impl Future<Output = Result<Self::Store, OpenError>> + Send {
         async { Err("`Harness::reopen` is not written: the level Durable needs it".into()) }
     }
@@ -82,8 +82,9 @@ pub trait Harness: Send + Sync + 'static {
         false
     }
 
-    /// Whether jobs for another queue that come with a settle may wait for the next `prune`, if the process that settled
-    /// dies right then: as where queues are on different nodes. Declared where the store's documentation says so.
+    /// Whether what a call brings to another queue (jobs that come with a settle or a cron slot, the end of waiting) may
+    /// wait for the next `prune`, if the process that called dies right then: as where queues are on different nodes.
+    /// Declared where the store's documentation says so.
     fn sends_follow_ups_by_prune(&self) -> bool {
         false
     }

@@ -25,8 +25,8 @@ pub enum Level {
     Wake,
     /// Exact times, with [`Harness::clock`](super::Harness::clock).
     Time,
-    /// [`Caps::durability`] above memory, with [`Harness::reopen`](super::Harness::reopen) and
-    /// [`Harness::open_at`](super::Harness::open_at).
+    /// [`Caps::durability`] above memory, with [`Harness::reopen`](super::Harness::reopen),
+    /// [`Harness::namespace`](super::Harness::namespace) and [`Harness::open_at`](super::Harness::open_at).
     Durable,
     /// Many clients at once.
     Stress,

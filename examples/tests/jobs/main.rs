@@ -10,6 +10,7 @@ mod site;
 mod a_finish_that_comes_too_late_changes_nothing;
 mod a_killed_workers_job_is_started_again;
 mod a_poison_job_buries_no_other;
+mod a_pooler_is_used_if_it_is_said;
 mod a_server_that_dies_loses_nothing;
 mod a_stop_lets_jobs_end_or_gives_them_back;
 mod every_slot_of_a_schedule_runs_once;

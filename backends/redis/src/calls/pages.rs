@@ -15,7 +15,8 @@ use crate::row;
 use crate::scripts::{JOBS, LIST};
 use crate::store::{Inner, by_tag};
 
-/// A page looks at about no more records than this in each tag, so it may be short and not the last.
+/// A page takes no more scripts than this in each tag, each of which looks at about 1000 records: it may be short and
+/// not the last.
 const LOOKED_AT: usize = 10;
 
 /// The first matches of one tag.

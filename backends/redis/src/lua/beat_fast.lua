@@ -1,4 +1,4 @@
--- The short way of leases that go on, without progress.
+-- The short way of leases that go on, without new progress; any job is plain.
 local lease = tonumber(ARGV[4])
 local till = math.min(now + lease, MAX)
 local both, ids, out, ms, leases = pack('<dd', lease, till), {}, {}, {}, {}

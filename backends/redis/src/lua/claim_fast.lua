@@ -1,4 +1,5 @@
--- The short way of jobs that go out.
+-- The short way of jobs that go out: without unique key, group and expiry, with no failure, crash or progress so far;
+-- nothing was said of their queues (a pause, a limit), and it is no repeat and no look.
 local what, owner, seq = ARGV[4], ARGV[5], tonumber(ARGV[6])
 local length, room, bytes = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
 local newest_key = B .. ':o:' .. owner

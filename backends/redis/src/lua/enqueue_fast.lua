@@ -1,4 +1,5 @@
--- The short way of jobs that come in: all plain (or with a group or expiry), none known.
+-- The short way of jobs that come in: without unique key, expiry and waits (a group is plain), none of them known,
+-- none there twice, and no id of a deleted job to be compared with.
 local ids, lanes, counts = {}, {}, {}
 local ms, ss, ps, is = {}, {}, {}, {}
 for at = 4, #ARGV, 4 do

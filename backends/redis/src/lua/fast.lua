@@ -1,7 +1,6 @@
--- What a script begins with that has a short way for plain jobs: no unique key, group or expiry, nothing that
--- waits, no failure or crash so far, no limit on its queue. It reads everything first; where something is not
--- plain it has written nothing, and `full` does it all. (To define the functions of `full` takes longer than the
--- short way: they are defined only if it is called.)
+-- What a script begins with that has a short way for plain jobs; each says what is plain to it. It reads everything
+-- first; where something is not plain it has written nothing, and `full` does it all. (To define the functions of
+-- `full` takes longer than the short way: they are defined only if it is called.)
 local call, sub, byte, pack, unpack_ = redis.call, string.sub, string.byte, struct.pack, struct.unpack
 local B = KEYS[1]
 local now = tonumber(ARGV[1])

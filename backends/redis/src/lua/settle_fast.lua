@@ -1,4 +1,5 @@
--- The short way of jobs that succeed, with nothing to insert.
+-- The short way of jobs that succeed, with nothing to insert and no new progress: without unique key and group, with no
+-- failure or crash so far; nobody waits for them, and nothing was said of their queues (a pause, a limit).
 local heads, ids = {}, {}
 for at = 4, #ARGV, 4 do
   local head = ARGV[at]

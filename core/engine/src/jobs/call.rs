@@ -86,7 +86,8 @@ pub struct Settle {
     pub outcome: Outcome,
     /// The handler's last checkpoint: if it is new, or if the job may go on from it.
     pub progress: Option<Bytes>,
-    /// Inserted with it, atomically, if and only if it is applied.
+    /// Inserted with it, atomically, if and only if it is applied. A store that declares so may insert those for other
+    /// queues a moment later, or with the next `prune` if the caller dies in between.
     pub then: Vec<NewJob>,
 }
 
@@ -273,7 +274,8 @@ pub enum Select {
         filter: Filter,
         /// Where to go on.
         after: Cursor,
-        /// At most how many are looked at.
+        /// At most how many that match; 0 counts as 1. A store may look at so many records only, so a page may be
+        /// short, or empty, and not the last: [`ControlOut::next`] says.
         limit: u32,
     },
 }
@@ -377,7 +379,8 @@ pub enum Left {
 }
 
 /// Moves a cron cell and enqueues what falls due with it, atomically, if the cell's slot is still `prev` and
-/// its `rev` is not higher than that of `next`.
+/// its `rev` is not higher than that of `next`. A store that declares so may enqueue the jobs a moment later, as
+/// [`Settle::then`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct CronCas {
     /// The entry.

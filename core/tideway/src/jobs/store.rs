@@ -22,17 +22,24 @@ use crate::BoxFuture;
 /// 1. **Fence**: a settle or beat applies only to the current lease, named by (id, token, owner).
 /// 2. **Claim**: only due jobs of queues that are not paused, within `limit` and `max_bytes`; a repeat of
 ///    the owner's newest `seq` returns the same jobs and claims nothing more, an older one nothing.
-/// 3. **Unique hold**: taken at enqueue, freed at the first claim, at the end or by time; at most one
-///    job in the hold set per queue and key.
+/// 3. **Unique hold**: taken at enqueue and again at a revival, from which a hold by time then counts; freed at the first
+///    claim, at the end or by time; at most one job in the hold set per queue and key.
 /// 4. A **cancel** request overrides a retry.
 /// 5. **Limits** of queues and groups hold within the claim.
 ///
 /// [`step`](tideway_engine::jobs::step) is these rules for one record, in Rust; a store may call it between
-/// reading and writing a record, or say the same in its own language. Every call is atomic, takes a batch,
-/// and is idempotent: the caller repeats it after [`StoreError::Transient`] or
-/// [`StoreError::Ambiguous`]. One bad item never changes what becomes of its neighbours. The store's own
+/// reading and writing a record, or say the same in its own language. Every call takes a batch and is idempotent: the
+/// caller repeats it after [`StoreError::Transient`] or [`StoreError::Ambiguous`]. A claim happens at one moment between
+/// request and reply, and so does each item of any other call, with all that follows from it; the items of a batch may
+/// do so one after the other. One bad item never changes what becomes of its neighbours. The store's own
 /// clock decides what is due. Calls with a default body belong to what `caps` declares; leave them out if it does
 /// not. `tideway_conformance::job_store_suite!` checks all of it.
+///
+/// Two exceptions are for a store that documents them and declares them to the suite, by a method of its `Harness`:
+///
+/// - `looks_before_it_takes`: a claim may have looked at its lanes before the moment at which it takes.
+/// - `sends_follow_ups_by_prune`: what an item brings to *another* queue (jobs that come with a settle or a cron slot,
+///   the end of waiting) may follow after it; with the next `prune`, if the caller died in between.
 pub trait JobStore: Send + Sync + 'static {
     /// What it can do and what it promises.
     fn caps(&self) -> Caps;
@@ -85,7 +92,8 @@ pub trait JobStore: Send + Sync + 'static {
         control: &Control,
     ) -> impl Future<Output = Result<ControlOut, StoreError>> + Send;
 
-    /// One page of the jobs that match, by id.
+    /// One page of the jobs that match, by id: at most `limit` of them (0 counts as 1). A store may look at so many
+    /// records only, so a page may be short, or empty, and not the last: its `next` says.
     fn list(
         &self,
         filter: &Filter,
@@ -96,8 +104,9 @@ pub trait JobStore: Send + Sync + 'static {
         async { Err(StoreError::Unsupported("list")) }
     }
 
-    /// Forgets at most `limit` jobs whose retention is over and ends pending ones that have expired; how many
-    /// there were.
+    /// Ends waiting and pending jobs that have expired, then forgets ended ones whose retention is over; at most
+    /// `limit` together, and how many there were. What else time has ended (holds, ids of deleted jobs, rates) may go
+    /// as well, uncounted, and what callers that died left to be done is done.
     fn prune(&self, limit: u32) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
     /// The numbers of every queue.

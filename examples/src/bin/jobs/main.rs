@@ -20,7 +20,7 @@ use serde::Serialize;
 use tideway::Clock;
 use tideway::jobs::{DynJobStore, Jobs, MaxPayload};
 use tideway_driver::{Net, Runtime};
-use tideway_examples::{On, Place, log};
+use tideway_examples::{Access, On, Place, log};
 
 use on::Program;
 
@@ -32,9 +32,8 @@ struct Cli {
     /// memory: for `run`
     #[arg(long, global = true, value_name = "URL")]
     store: Option<Place>,
-    /// The schema on PostgreSQL or prefix on Redis, for several programs on one server; `tideway` unless set
-    #[arg(long, global = true, value_name = "NAME")]
-    space: Option<String>,
+    #[command(flatten)]
+    access: Access,
     /// The async runtime to use
     #[arg(long, global = true, value_enum, default_value_t = On::Tokio)]
     runtime: On,
@@ -137,9 +136,7 @@ impl Program for Started {
             cli.command,
             Command::Enqueue(_) | Command::Work(_) | Command::Run(_)
         );
-        let store = place
-            .open(Net::of(rt.clone()), cli.space.as_deref(), makes)
-            .await?;
+        let store = place.open(Net::of(rt.clone()), &cli.access, makes).await?;
         let clock = Clock::new(tideway_driver::tasks(rt.clone()));
         let jobs = Jobs::new(store.clone(), clock, &rt.seed(), MaxPayload::default());
         let session = Session {
