@@ -29,7 +29,7 @@
 //! |---|---|---|
 //! | `fsync on`, `synchronous_commit` anything but `off` | `Power` | nothing that was answered |
 //! | `fsync off` | `Process` | nothing when PostgreSQL is killed; perhaps the whole database when the machine is |
-//! | `synchronous_commit off` | `Process` | when either is killed, calls answered in the last moments: three times `wal_writer_delay` at most, 0.6 s unless set; nothing else is harmed |
+//! | `synchronous_commit off` | `Delayed` | when either is killed, calls answered in the last moments: three times `wal_writer_delay` at most, 0.6 s unless set; nothing else is harmed |
 //!
 //! Hints alone are always sent without waiting for the disk. A failover to a replica may lose the last calls unless
 //! replication is synchronous (`synchronous_standby_names`). A lost claim is harmless, since a finish counts only for the

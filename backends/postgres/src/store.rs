@@ -222,8 +222,8 @@ async fn prepare(
     } else {
         schema::check(found, schema)?;
     }
-    let sql = "SELECT current_setting('transaction_read_only') = 'on', current_setting('fsync') = 'on' \
-               AND current_setting('synchronous_commit') <> 'off'";
+    let sql = "SELECT current_setting('transaction_read_only') = 'on', current_setting('fsync') = 'on', \
+               current_setting('synchronous_commit') = 'off'";
     let row = client
         .query_typed_one(sql, &[])
         .await
@@ -231,10 +231,11 @@ async fn prepare(
     if row.get(0) {
         return Err(read_only());
     }
-    Ok(if row.get(1) {
-        Durability::Power
-    } else {
-        Durability::Process
+    Ok(match (row.get(1), row.get(2)) {
+        // Answered before the log is written.
+        (_, true) => Durability::Delayed,
+        (true, false) => Durability::Power,
+        (false, false) => Durability::Process,
     })
 }
 

@@ -4,7 +4,8 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use tideway::jobs::{JobStore, StoreError};
-use tideway_conformance::servers;
+use tideway_conformance::servers::{self, PostgresServer};
+use tideway_engine::jobs::call::Durability;
 
 use crate::world::{World, block_on, client, ms, open, plain, record, request, schema, sql};
 
@@ -151,4 +152,19 @@ fn a_full_pool() {
         record(&store, 1).is_none(),
         "it was cancelled before it could be done"
     );
+}
+
+#[test]
+fn what_is_kept_is_declared() {
+    let with = |settings: &[_]| {
+        let server = PostgresServer::start_with(settings).expect("a server");
+        let store = open(&server.url(), World::new().options()).expect("a store");
+        store.caps().durability
+    };
+    let synced = ("fsync", "on");
+    assert_eq!(with(&[synced]), Durability::Power);
+    assert_eq!(with(&[("fsync", "off")]), Durability::Process);
+    let later = ("synchronous_commit", "off");
+    assert_eq!(with(&[synced, later]), Durability::Delayed);
+    assert_eq!(with(&[("fsync", "off"), later]), Durability::Delayed);
 }

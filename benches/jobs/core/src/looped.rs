@@ -6,7 +6,7 @@ use bench_jobs::{Watch, Work, allocations};
 use bytes::Bytes;
 use tideway_engine::jobs::pool::{End, Input, Output, Pool, PoolConfig};
 use tideway_engine::jobs::retry::Retry;
-use tideway_engine::jobs::{Id, Keep, Name, NewJob, Spec, Start, WaitFailed};
+use tideway_engine::jobs::{Id, Name, NewJob, Spec, Start};
 use tideway_engine::{Mono, Seed, Wall};
 use tideway_memory::Model;
 
