@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use tideway::jobs::JobStore;
-use tideway_conformance::servers;
+use tideway_conformance::servers::{self, PostgresServer};
 use tideway_engine::jobs::call::{Control, Enqueued, Select, Wake};
 use tideway_engine::jobs::{Conflict, Hold, Owner, Start, Unique};
 
-use crate::world::{World, block_on, client, id, job, ms, name, plain, record, sound};
+use crate::world::{World, block_on, client, id, job, ms, name, open, plain, record, sound};
 
 #[test]
 fn if_and_when_it_commits() {
@@ -114,4 +114,33 @@ fn a_deadlock_is_tried_again() {
         let (ours, ()) = futures_util::future::join(ours, theirs).await;
         assert_eq!(ours.unwrap().done, [id(1), id(2)]);
     });
+}
+
+#[test]
+fn a_serialization_failure_is_tried_again() {
+    // Where this is the default, whoever waited for a row that was changed meanwhile has to begin again.
+    let settings = [("default_transaction_isolation", "'repeatable read'")];
+    let server = PostgresServer::start_with(&settings).expect("a server");
+    let world = World::new();
+    let store = open(&server.url(), world.options()).expect("a store");
+    block_on(async {
+        store.enqueue(&[plain(1)]).await.unwrap();
+        let other = client(&server.url()).await;
+        let job = format!("{}.job", world.schema);
+        let update = format!(
+            "BEGIN; UPDATE {job} SET payload = payload WHERE id = '{}'",
+            id(1)
+        );
+        other.batch_execute(&update).await.unwrap();
+        let select = Select::Ids(vec![id(1)]);
+        let ours = Control::Reschedule(select, Start::After(Duration::from_secs(60)));
+        let ours = store.control(&ours);
+        let theirs = async {
+            tokio::time::sleep(ms(300)).await;
+            other.batch_execute("COMMIT").await.unwrap();
+        };
+        let (ours, ()) = futures_util::future::join(ours, theirs).await;
+        assert_eq!(ours.unwrap().done, [id(1)]);
+    });
+    sound(&store);
 }
