@@ -1,5 +1,5 @@
 //! The reply to each call is lost once: the caller hears that it may have been done, and the same call again says
-//! what was.
+//! what was. One that only asks is done never, and never in doubt.
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -27,6 +27,21 @@ fn twice<T: Debug, F: Future<Output = Result<T, StoreError>>>(
     let lost = block_on(call());
     assert!(
         matches!(lost, Err(StoreError::Ambiguous(_))),
+        "{what}: {lost:?}"
+    );
+    block_on(call()).unwrap_or_else(|error| panic!("{what}: {error}"))
+}
+
+/// As [`twice`], of a call that changes nothing.
+fn asked<T: Debug, F: Future<Output = Result<T, StoreError>>>(
+    proxy: &Proxy,
+    what: &str,
+    call: impl Fn() -> F,
+) -> T {
+    proxy.lose_next_reply();
+    let lost = block_on(call());
+    assert!(
+        matches!(lost, Err(StoreError::Transient(_))),
         "{what}: {lost:?}"
     );
     block_on(call()).unwrap_or_else(|error| panic!("{what}: {error}"))
@@ -99,18 +114,18 @@ fn whatever_the_call() {
     twice(&proxy, "revive", || store.control(&revive));
     let (filter, from) = (Filter::default(), page());
     assert_eq!(
-        twice(&proxy, "list", || store.list(&filter, &from, 9))
+        asked(&proxy, "list", || store.list(&filter, &from, 9))
             .items
             .len(),
         2
     );
-    assert_eq!(twice(&proxy, "jobs", || store.jobs(&ids)).len(), 1);
+    assert_eq!(asked(&proxy, "jobs", || store.jobs(&ids)).len(), 1);
     assert!(
-        twice(&proxy, "expired", || store.expired(&from, 9))
+        asked(&proxy, "expired", || store.expired(&from, 9))
             .items
             .is_empty()
     );
     assert_eq!(twice(&proxy, "prune", || store.prune(9)), 0);
-    assert_eq!(twice(&proxy, "stats", || store.stats()).queues.len(), 2);
+    assert_eq!(asked(&proxy, "stats", || store.stats()).queues.len(), 2);
     sound(&store);
 }

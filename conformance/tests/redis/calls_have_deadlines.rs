@@ -5,37 +5,8 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use tideway::jobs::{JobStore, StoreError};
 use tideway_conformance::servers::{Persistence, RedisServer};
-use tideway_engine::jobs::call::Control;
 
 use crate::world::{block_on, enqueue, fresh, open, plain, raw, sound};
-
-#[test]
-fn those_that_only_ask_are_never_in_doubt() {
-    let server = RedisServer::start(Persistence::None).expect("a server");
-    let options = fresh().timeout(Duration::from_millis(200)).connections(2);
-    let store = open(&server.url(), options).expect("a store");
-    enqueue(&store, &[plain(1)]);
-    raw(&server.url(), &[b"CLIENT", b"PAUSE", b"1500", b"ALL"]);
-    let id = plain(1).spec.id;
-    let (any, first) = (Default::default(), Default::default());
-    let asked = [
-        block_on(store.jobs(&[id])).map(|_| ()),
-        block_on(store.list(&any, &first, 9)).map(|_| ()),
-        block_on(store.stats()).map(|_| ()),
-    ];
-    for answer in asked {
-        assert!(
-            matches!(answer, Err(StoreError::Transient(_))),
-            "{answer:?}"
-        );
-    }
-    let pause = Control::Pause(plain(1).spec.queue.clone());
-    let answer = block_on(store.control(&pause));
-    assert!(
-        matches!(answer, Err(StoreError::Ambiguous(_))),
-        "{answer:?}"
-    );
-}
 
 #[test]
 fn those_that_were_sent_are_in_doubt_and_those_without_a_connection_are_not() {

@@ -13,6 +13,8 @@ use super::index::Index;
 /// A report says no more than this: a store with a flaw may have it in every record.
 const FLAWS: usize = 1000;
 
+const NOT_HELD: &str = "it does not hold its unique key";
+
 impl Model {
     /// Checks that every index and count agrees with the records, and each record with the rules.
     #[must_use]
@@ -68,10 +70,8 @@ impl Model {
             let key = (job.spec.queue.clone(), unique.key.clone());
             let held = self.holds.held.get(&key).map(|held| held.by) == Some(job.id());
             match unique.hold {
-                Hold::UntilDone => check(held, "it does not hold its unique key"),
-                Hold::UntilStart if job.token == 0 => {
-                    check(held, "it does not hold its unique key")
-                }
+                Hold::UntilDone => check(held, NOT_HELD),
+                Hold::UntilStart if job.token == 0 => check(held, NOT_HELD),
                 Hold::UntilStart => check(
                     !held || job.state != State::Running,
                     "it runs and holds its unique key",
