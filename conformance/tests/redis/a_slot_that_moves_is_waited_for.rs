@@ -5,7 +5,7 @@ use tideway::jobs::{JobStore, StoreError};
 use tideway_conformance::servers::RedisCluster;
 use tideway_engine::jobs::call::Enqueued;
 
-use crate::world::{block_on, enqueue, fresh, open, plain, raw, record, sound};
+use crate::world::{block_on, enqueue, fresh, job_in, open, plain, raw, record, sound};
 
 fn text(value: Value) -> String {
     match value {
@@ -55,6 +55,12 @@ fn a_moved_slot_is_followed_and_a_moving_one_is_not_seen_in_part() {
         matches!(&error, StoreError::Transient(text) if text.contains("moved")),
         "{error}"
     );
+    // With another queue's job, that one was done.
+    let push = job_in("push", 3, |_| {});
+    let both = [plain(2), push.clone()];
+    let error = block_on(store.enqueue(&both)).expect_err("the slot is moving");
+    assert!(matches!(&error, StoreError::Ambiguous(_)), "{error}");
+    assert!(record(&store, push.spec.id).is_some());
     set(to, &["STABLE"]);
     set(from, &["STABLE"]);
     assert_eq!(

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use redis::Cmd;
 use tideway::jobs::StoreError;
 
 use super::{CHUNK, CHUNK_BYTES, Reply};
-use crate::error::unreadable;
+use crate::error::{in_doubt, unreadable};
 use crate::nodes::Tag;
 use crate::scripts::Script;
 use crate::store::Inner;
@@ -50,7 +50,12 @@ impl Inner {
             }
             Ok::<_, StoreError>(said)
         });
-        let said = try_join_all(all).await?;
+        // To the end: what one tag refuses, another may have done.
+        let said = join_all(all).await;
+        let done = |said: &Result<_, _>| matches!(said, Ok(_) | Err(StoreError::Ambiguous(_)));
+        let begun = !script.asks && said.iter().any(done);
+        let said: Result<Vec<Vec<T>>, StoreError> = said.into_iter().collect();
+        let said = said.map_err(|error| if begun { in_doubt(error) } else { error })?;
         let count = by_tag.values().map(Vec::len).sum();
         let mut out: Vec<Option<T>> = std::iter::repeat_with(|| None).take(count).collect();
         for (places, said) in by_tag.values().zip(said) {
