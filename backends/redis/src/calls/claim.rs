@@ -9,6 +9,7 @@ use tideway_engine::Wall;
 use tideway_engine::jobs::call::{ClaimReq, Claimed, Lane, Settle};
 use tideway_engine::jobs::{Outcome, Record, Unreadable};
 
+use crate::error::in_doubt;
 use crate::nodes::Tag;
 use crate::row;
 use crate::scripts::CLAIM;
@@ -74,7 +75,7 @@ impl Inner {
         jobs.sort_by_key(|(lane, _, _)| *lane);
         let (well, flawed): (Vec<_>, Vec<_>) =
             jobs.into_iter().partition(|(_, _, flaw)| flaw.is_none());
-        self.set_aside(flawed).await?;
+        self.set_aside(flawed).await.map_err(in_doubt)?;
         out.jobs = well.into_iter().map(|(_, job, _)| job).collect();
         Ok(out)
     }
@@ -153,14 +154,17 @@ impl Inner {
                 *max = share[*place];
                 limit += *max;
             }
-            let mut part = self.part(at, What::Take, req, &asked, limit, bytes).await?;
+            let part = self.part(at, What::Take, req, &asked, limit, bytes).await;
+            // What other tags gave is leased, and comes again with a repeat alone.
+            let mut part = part.map_err(|error| if any { in_doubt(error) } else { error })?;
             let size = |job: &Record| job.payload.len() + job.progress.len();
             let taken: usize = part.jobs.iter().map(|(_, job, _)| size(job)).sum();
             if any && taken > bytes {
                 // The first of a script is given whatever its size, and this is not the first of the claim.
                 let over = std::mem::take(&mut part.jobs);
                 self.give_back(over.into_iter().map(|(_, job, _)| job))
-                    .await?;
+                    .await
+                    .map_err(in_doubt)?;
                 part.next_due = Some(part.now);
                 bytes = 0;
             }

@@ -10,7 +10,7 @@ use tideway::jobs::StoreError;
 use tideway_engine::jobs::{Id, NewJob, Spec, Start};
 
 use super::{Reply, id};
-use crate::error::unreadable;
+use crate::error::{in_doubt, unreadable};
 use crate::nodes::Tag;
 use crate::row::{self, Reader};
 use crate::scripts::{DELIVER, OUTBOX};
@@ -30,14 +30,15 @@ enum Word {
 }
 
 impl Inner {
-    /// Delivers what waits in the outbox of `tag`, and what follows from that.
+    /// Delivers what waits in the outbox of `tag`, and what follows from that. The call whose words these are has done
+    /// its part, so an error leaves it in doubt.
     pub(super) async fn deliver(&self, tag: Tag) -> Result<(), StoreError> {
         let mut open = BTreeSet::from([tag]);
         for _ in 0..ROUNDS {
             let Some(tag) = open.pop_first() else {
                 break;
             };
-            self.empty(&tag, &mut open).await?;
+            self.empty(&tag, &mut open).await.map_err(in_doubt)?;
         }
         Ok(())
     }
