@@ -76,7 +76,7 @@ pub trait Harness: Send + Sync + 'static {
     }
 
     /// Whether a claim may look at its lanes before the moment it takes effect, as one does whose look is a snapshot
-    /// and whose effect is a commit: then it may miss what was enqueued or put back while it was under way, though
+    /// and whose effect is a commit: then it may miss what was enqueued, put back or taken by another claim while it was under way, though
     /// others saw that before. Declared where the store's documentation says so; every other guarantee is as for all.
     fn looks_before_it_takes(&self) -> bool {
         false

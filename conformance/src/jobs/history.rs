@@ -109,8 +109,10 @@ impl Entry {
         let (Call::Claim(req), Said::Claimed(got, _)) = (&self.call, &self.said) else {
             return Vec::new();
         };
-        let under_way = history.iter().filter(|other| other.answered > self.sent);
-        let touched: BTreeSet<Id> = under_way.flat_map(|other| other.call.puts()).collect();
+        let under_way = history
+            .iter()
+            .filter(|other| other.answered > self.sent && other.sent < self.answered);
+        let touched: BTreeSet<Id> = under_way.flat_map(Entry::touches).collect();
         let touched: Vec<Id> = touched.into_iter().collect();
         let records = model.jobs(&touched);
         let pending = records.into_iter().flatten();
@@ -136,6 +138,18 @@ impl Entry {
             }
         }
         after
+    }
+}
+
+impl Entry {
+    /// The jobs that somebody else may not see, or not get, while it is under way: those it makes pending, and those
+    /// that it takes.
+    fn touches(&self) -> Vec<Id> {
+        let mut ids = self.call.puts();
+        if let Said::Claimed(jobs, _) = &self.said {
+            ids.extend(jobs.iter().map(Record::id));
+        }
+        ids
     }
 }
 
@@ -178,7 +192,7 @@ fn counts(stats: tideway_engine::jobs::call::Stats, queue: &Name) -> Said {
 
 /// Whether some order of `history`, in which one call follows another if it was sent after the
 /// other's reply, gives all its replies, from an empty specification. At most 64 entries. With `early_looks` a claim
-/// may have missed what was still under way when it was sent.
+/// may have missed what was still under way when it was sent, on its way in or out.
 pub(super) fn is_linearizable(history: &[Entry], now: Wall, early_looks: bool) -> bool {
     assert!(history.len() <= 64, "{} calls in one window", history.len());
     let all = u64::MAX >> (64 - history.len().max(1));
@@ -324,5 +338,58 @@ mod tests {
         // Begun after the enqueue was answered, it has no excuse.
         let answered = short_claim(11);
         assert!(!strict(&answered) && !early(&answered));
+    }
+
+    /// A job is there. From `from` seconds to 30 a claim takes it; another, from 12 to 13, gets nothing; then it is seen
+    /// pending.
+    fn passed_over(from: u64) -> Vec<Entry> {
+        let base = Instant::now();
+        let at = |seconds| base + Duration::from_secs(seconds);
+        let one = job("mail").at(Wall(0)).build();
+        let look = Call::Jobs(vec![one.spec.id]);
+        let lane = Lane {
+            queue: name("mail"),
+            band: 0,
+        };
+        let claim = |owner| {
+            Call::Claim(ClaimReq {
+                owner: Owner(owner),
+                seq: 1,
+                lanes: vec![(lane.clone(), 2)],
+                limit: 2,
+                max_bytes: 1 << 20,
+                lease: LONG,
+            })
+        };
+        let one = Call::Enqueue(vec![one]);
+        let mut model = Model::new();
+        let first = one.ask(&mut model, Wall(0));
+        let seen = look.ask(&mut model, Wall(0));
+        let took = claim(1).ask(&mut model, Wall(0));
+        let none = claim(2).ask(&mut model, Wall(0));
+        let entry = |client, from, to, call, said| Entry {
+            client,
+            sent: at(from),
+            answered: at(to),
+            call,
+            said,
+        };
+        vec![
+            entry(0, 0, 1, one, first),
+            entry(1, from, 30, claim(1), took),
+            entry(2, 12, 13, claim(2), none),
+            entry(2, 14, 15, look, seen),
+        ]
+    }
+
+    #[test]
+    fn a_claim_that_looks_early_passes_over_what_another_is_taking() {
+        let strict = |history: &[Entry]| is_linearizable(history, Wall(0), false);
+        let early = |history: &[Entry]| is_linearizable(history, Wall(0), true);
+        let taking = passed_over(10);
+        assert!(!strict(&taking) && early(&taking));
+        // Nobody took it yet.
+        let later = passed_over(20);
+        assert!(!strict(&later) && !early(&later));
     }
 }

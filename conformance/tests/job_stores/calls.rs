@@ -201,7 +201,8 @@ fn state() -> impl Strategy<Value = Option<State>> {
 pub(crate) fn call(mix: Mix) -> impl Strategy<Value = Call> {
     let new_job = move || new_job(mix);
     let pick = || (0..JOBS, prop::bool::weighted(0.1)).prop_map(|(n, wrong)| Pick(n, wrong));
-    let then = prop_oneof![9 => Just(Vec::new()), 1 => prop::collection::vec(new_job(), 1..3)];
+    let then = prop::collection::vec(new_job(), 1..mix.most(3));
+    let then = prop_oneof![9 => Just(Vec::new()), 1 => then];
     let progress = || prop::option::of((0..3_u8).prop_map(|n| Bytes::from(vec![n])));
     let back = if mix.back { -90..0_i64 } else { 0..1_i64 };
     let wait = prop_oneof![6 => 1..120_i64, 2 => 150..250_i64, 1 => Just(60_000_i64), 1 => back];

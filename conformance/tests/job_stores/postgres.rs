@@ -14,6 +14,7 @@ pub(crate) struct OnPostgres {
     clock: TestClock,
     schema: String,
     pooled: bool,
+    url: fn() -> Result<String, String>,
     net: fn() -> Net,
     block_on: fn(BoxFuture<'_, ()>),
 }
@@ -26,6 +27,7 @@ impl OnPostgres {
             clock: TestClock::default(),
             schema: format!("case_{}", CASES.fetch_add(1, Ordering::Relaxed)),
             pooled: false,
+            url: || Ok(servers::postgres()?.url()),
             net,
             block_on,
         }
@@ -35,14 +37,15 @@ impl OnPostgres {
     #[allow(dead_code, reason = "used by one of the files that share this one")]
     pub(crate) fn pooled(mut self) -> Self {
         self.pooled = true;
+        self.url = || Ok(servers::pgbouncer()?.url());
         self
     }
 
-    fn url(&self) -> Result<String, String> {
-        Ok(match self.pooled {
-            true => servers::pgbouncer()?.url(),
-            false => servers::postgres()?.url(),
-        })
+    /// It behind what else there is before the server.
+    #[allow(dead_code, reason = "used by one of the files that share this one")]
+    pub(crate) fn at(mut self, url: fn() -> Result<String, String>) -> Self {
+        self.url = url;
+        self
     }
 
     async fn open_in(&self, url: &str, schema: &str) -> Result<Postgres, OpenError> {
@@ -57,7 +60,7 @@ impl Harness for OnPostgres {
     type Store = Postgres;
 
     async fn open(&self) -> Result<Postgres, OpenError> {
-        self.open_in(&self.url()?, &self.schema).await
+        self.open_in(&(self.url)()?, &self.schema).await
     }
 
     async fn reopen(&self) -> Result<Postgres, OpenError> {
@@ -65,7 +68,7 @@ impl Harness for OnPostgres {
     }
 
     fn namespace(&self) -> Option<String> {
-        Some(format!("{} {}", self.url().ok()?, self.schema))
+        Some(format!("{} {}", (self.url)().ok()?, self.schema))
     }
 
     async fn open_at(&self, namespace: &str) -> Result<Postgres, OpenError> {
