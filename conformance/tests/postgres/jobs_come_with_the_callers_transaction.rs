@@ -119,7 +119,7 @@ fn a_deadlock_is_tried_again() {
 #[test]
 fn a_serialization_failure_is_tried_again() {
     // Where this is the default, whoever waited for a row that was changed meanwhile has to begin again.
-    let settings = [("default_transaction_isolation", "'repeatable read'")];
+    let settings = [("default_transaction_isolation", "repeatable read")];
     let server = PostgresServer::start_with(&settings).expect("a server");
     let world = World::new();
     let store = open(&server.url(), world.options()).expect("a store");
