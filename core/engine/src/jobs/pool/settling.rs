@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::call::{Settle, Settled};
+use super::super::call::Settled;
 use super::super::retry::{Verdict, Why as GaveUp};
 use super::super::{Failure, Id, Kind, NewJob, Outcome, Reason};
 use super::held::{Held, Stage, Why};
@@ -206,8 +206,21 @@ impl Pool {
         if !self.settle.idle() || self.queued.is_empty() || self.phase == Phase::Stopped {
             return;
         }
-        let batch = self.queued.len().min(self.config.max_batch as usize);
-        let settles: Vec<Settle> = self.queued.drain(..batch).collect();
+        let mut settles = Vec::with_capacity(self.queued.len().min(self.config.max_batch as usize));
+        while settles.len() < self.config.max_batch as usize
+            && let Some(settle) = self.queued.pop_front()
+        {
+            // The job was claimed here while its charge waited: the older lease is gone, and a store that failed
+            // over may have given its fence again.
+            if is_charge(&settle.outcome) && self.held.contains_key(&settle.id) {
+                self.reaper.charged(settle.id);
+                continue;
+            }
+            settles.push(settle);
+        }
+        if settles.is_empty() {
+            return;
+        }
         let settles = self.settle.send(self.now, settles);
         self.out.push_back(Output::Settle(settles));
     }
@@ -217,7 +230,7 @@ impl Pool {
             return;
         };
         for (settle, settled) in settles.iter().zip(settled) {
-            if matches!(settle.outcome, Outcome::Crashed { .. } | Outcome::Lapsed) {
+            if is_charge(&settle.outcome) {
                 self.reaper.charged(settle.id);
             }
             // After a failover the store may give a lease a second time under the same fence: what settles
@@ -246,7 +259,7 @@ impl Pool {
     fn count(&mut self, outcome: &Outcome) {
         let report = &mut self.report;
         match outcome {
-            Outcome::Crashed { .. } | Outcome::Lapsed => {}
+            outcome if is_charge(outcome) => {}
             Outcome::Released { .. } => {
                 report.released += u64::from(self.phase != Phase::Running);
             }
@@ -268,4 +281,9 @@ impl Pool {
         };
         self.next_look = self.next_look.min(self.now.plus(after));
     }
+}
+
+/// Whether it is what the reaper says of a lease that ran out.
+fn is_charge(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Crashed { .. } | Outcome::Lapsed)
 }
