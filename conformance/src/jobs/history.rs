@@ -241,10 +241,38 @@ mod tests {
     use super::*;
     use crate::jobs::fixture::{job, name};
 
+    /// Makes entries: client, seconds it was sent and answered at, call and reply.
+    fn entries() -> impl Fn(usize, u64, u64, Call, Said) -> Entry {
+        let base = Instant::now();
+        let at = move |seconds| base + Duration::from_secs(seconds);
+        move |client, from, to, call, said| Entry {
+            client,
+            sent: at(from),
+            answered: at(to),
+            call,
+            said,
+        }
+    }
+
+    /// A claim of two jobs.
+    fn claim_of_two(owner: u128) -> Call {
+        let lane = Lane {
+            queue: name("mail"),
+            band: 0,
+        };
+        Call::Claim(ClaimReq {
+            owner: Owner(owner),
+            seq: 1,
+            lanes: vec![(lane, 2)],
+            limit: 2,
+            max_bytes: 1 << 20,
+            lease: LONG,
+        })
+    }
+
     /// An enqueue, and a look at the job that began and ended at these seconds and found it or not.
     fn history(from: u64, to: u64, found: bool) -> Vec<Entry> {
-        let base = Instant::now();
-        let at = |seconds| base + Duration::from_secs(seconds);
+        let entry = entries();
         let new = job("mail").build();
         let id = new.spec.id;
         let mut model = Model::new();
@@ -253,13 +281,6 @@ mod tests {
         let before = look.ask(&mut model, Wall(0));
         let said = enqueue.ask(&mut model, Wall(0));
         let after = look.ask(&mut model, Wall(0));
-        let entry = |client, from, to, call, said| Entry {
-            client,
-            sent: at(from),
-            answered: at(to),
-            call,
-            said,
-        };
         vec![
             entry(0, 10, 20, enqueue, said),
             entry(1, from, to, look, if found { after } else { before }),
@@ -289,23 +310,11 @@ mod tests {
     /// A first job is there. From 10 to `enqueued` seconds a second is enqueued, and then both are seen pending,
     /// before a claim of two that was sent at 12 is answered the first alone.
     fn short_claim(enqueued: u64) -> Vec<Entry> {
-        let base = Instant::now();
-        let at = |seconds| base + Duration::from_secs(seconds);
+        let entry = entries();
         let new = || job("mail").at(Wall(0)).build();
         let (one, two) = (new(), new());
         let look = Call::Jobs(vec![one.spec.id, two.spec.id]);
-        let lane = Lane {
-            queue: name("mail"),
-            band: 0,
-        };
-        let claim = Call::Claim(ClaimReq {
-            owner: Owner(1),
-            seq: 1,
-            lanes: vec![(lane, 2)],
-            limit: 2,
-            max_bytes: 1 << 20,
-            lease: LONG,
-        });
+        let claim = claim_of_two(1);
         let (one, two) = (Call::Enqueue(vec![one]), Call::Enqueue(vec![two]));
         // What each says, if the claim looked before the second was there.
         let (mut early, mut both) = (Model::new(), Model::new());
@@ -314,13 +323,6 @@ mod tests {
         one.ask(&mut both, Wall(0));
         let second = two.ask(&mut both, Wall(0));
         let seen = look.ask(&mut both, Wall(0));
-        let entry = |client, from, to, call, said| Entry {
-            client,
-            sent: at(from),
-            answered: at(to),
-            call,
-            said,
-        };
         vec![
             entry(0, 0, 1, one, first),
             entry(0, 10, enqueued, two, second),
@@ -343,41 +345,19 @@ mod tests {
     /// A job is there. From `from` seconds to 30 a claim takes it; another, from 12 to 13, gets nothing; then it is seen
     /// pending.
     fn passed_over(from: u64) -> Vec<Entry> {
-        let base = Instant::now();
-        let at = |seconds| base + Duration::from_secs(seconds);
+        let entry = entries();
         let one = job("mail").at(Wall(0)).build();
         let look = Call::Jobs(vec![one.spec.id]);
-        let lane = Lane {
-            queue: name("mail"),
-            band: 0,
-        };
-        let claim = |owner| {
-            Call::Claim(ClaimReq {
-                owner: Owner(owner),
-                seq: 1,
-                lanes: vec![(lane.clone(), 2)],
-                limit: 2,
-                max_bytes: 1 << 20,
-                lease: LONG,
-            })
-        };
         let one = Call::Enqueue(vec![one]);
         let mut model = Model::new();
         let first = one.ask(&mut model, Wall(0));
         let seen = look.ask(&mut model, Wall(0));
-        let took = claim(1).ask(&mut model, Wall(0));
-        let none = claim(2).ask(&mut model, Wall(0));
-        let entry = |client, from, to, call, said| Entry {
-            client,
-            sent: at(from),
-            answered: at(to),
-            call,
-            said,
-        };
+        let took = claim_of_two(1).ask(&mut model, Wall(0));
+        let none = claim_of_two(2).ask(&mut model, Wall(0));
         vec![
             entry(0, 0, 1, one, first),
-            entry(1, from, 30, claim(1), took),
-            entry(2, 12, 13, claim(2), none),
+            entry(1, from, 30, claim_of_two(1), took),
+            entry(2, 12, 13, claim_of_two(2), none),
             entry(2, 14, 15, look, seen),
         ]
     }

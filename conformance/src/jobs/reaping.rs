@@ -62,13 +62,7 @@ pub async fn pages_of_expired_leases_lose_none_while_they_are_reaped(cx: &Cx) {
     let listed = paging::expired_with(cx, 4, &|page| {
         let settles: Vec<_> = page
             .iter()
-            .map(|lease| Settle {
-                id: lease.id,
-                fence: lease.fence,
-                outcome: crash(false),
-                progress: None,
-                then: Vec::new(),
-            })
+            .map(|lease| Settle::new(lease.id, lease.fence, crash(false)))
             .collect();
         Box::pin(async move {
             for settle in settles {

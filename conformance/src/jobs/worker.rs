@@ -125,13 +125,7 @@ pub(super) fn fence(job: &Record) -> Fence {
 /// Ends the lease under which `job` was claimed.
 #[must_use]
 pub(super) fn end(job: &Record, outcome: Outcome) -> Settle {
-    Settle {
-        id: job.id(),
-        fence: fence(job),
-        outcome,
-        progress: None,
-        then: Vec::new(),
-    }
+    Settle::new(job.id(), fence(job), outcome)
 }
 
 /// It returned nothing.

@@ -8,11 +8,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use tideway_engine::jobs::call::{Control, Cursor, Filter, Limit, Scope, Select};
-use tideway_engine::jobs::{
-    Conflict, Failure, Hold, Id, NewJob, Outcome, Reason, Start, State, Unique, WaitFailed,
-    shard_of,
+use tideway_engine::jobs::call::{
+    Beat, ClaimReq, Control, Cursor, Expired, Filter, Lane, Limit, Scope, Select, Settle,
 };
+use tideway_engine::jobs::{
+    Conflict, Failure, Fence, Hold, Id, NewJob, Outcome, Owner, Reason, SUSPECT, Start, State,
+    Unique, WaitFailed, shard_of,
+};
+use tideway_memory::Model;
 
 use crate::short::{job, ms, name};
 
@@ -26,7 +29,7 @@ pub(crate) enum Call {
     Enqueue(Vec<NewJob>),
     /// Owner, claims back from the next number, most jobs, most bytes.
     Claim(u8, u64, u32, usize),
-    Settle(Vec<(Pick, Outcome, Option<Bytes>, Vec<NewJob>)>),
+    Settle(Vec<Item>),
     Beat(Vec<(Pick, Option<Bytes>)>),
     /// Settles all leases that have run out.
     Reap(bool),
@@ -38,9 +41,78 @@ pub(crate) enum Call {
     Wait(i64),
 }
 
+/// Whose lease ends, how, with what checkpoint, and what comes with it.
+pub(crate) type Item = (Pick, Outcome, Option<Bytes>, Vec<NewJob>);
+
 /// A job, and whether the fence is wrong.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pick(pub(crate) u128, pub(crate) bool);
+
+impl Pick {
+    /// The current lease of its job, or a later one.
+    fn fence(self, mix: Mix, model: &Model) -> Fence {
+        let Self(n, wrong) = self;
+        let job = model.job(mix.id(n));
+        Fence {
+            token: job.map_or(1, |job| job.token) + u64::from(wrong),
+            owner: job.and_then(|job| job.owner).unwrap_or(Owner(0)),
+        }
+    }
+}
+
+/// The claim numbered `seq` of `owner`. One lane is asked twice.
+pub(crate) fn request(owner: u8, seq: u64, limit: u32, max_bytes: usize) -> ClaimReq {
+    let lane = |queue, band, max| {
+        let queue = name(queue);
+        (Lane { queue, band }, max)
+    };
+    ClaimReq {
+        owner: Owner(u128::from(owner)),
+        seq,
+        lanes: vec![
+            lane("mail", 0, 2),
+            lane("push", 0, 9),
+            lane("mail", SUSPECT, 1),
+            lane("push", SUSPECT, 1),
+            lane("mail", 0, 9),
+            lane("mail", 1, 9),
+        ],
+        limit,
+        max_bytes,
+        lease: LEASE,
+    }
+}
+
+pub(crate) fn settles(mix: Mix, model: &Model, items: Vec<Item>) -> Vec<Settle> {
+    let settles = items.into_iter().map(|(pick, outcome, progress, then)| {
+        let fence = pick.fence(mix, model);
+        Settle {
+            progress,
+            then,
+            ..Settle::new(mix.id(pick.0), fence, outcome)
+        }
+    });
+    settles.collect()
+}
+
+pub(crate) fn beats(mix: Mix, model: &Model, items: Vec<(Pick, Option<Bytes>)>) -> Vec<Beat> {
+    let beats = items.into_iter().map(|(pick, progress)| Beat {
+        id: mix.id(pick.0),
+        fence: pick.fence(mix, model),
+        progress,
+    });
+    beats.collect()
+}
+
+/// Charges all of these.
+pub(crate) fn charges(expired: &[Expired], strike: bool) -> Vec<Settle> {
+    let after = Duration::ZERO;
+    let outcome = Outcome::Crashed { after, strike };
+    let charges = expired
+        .iter()
+        .map(|one| Settle::new(one.id, one.fence, outcome.clone()));
+    charges.collect()
+}
 
 /// What the calls may hold.
 #[derive(Clone, Copy, Debug)]

@@ -1,18 +1,16 @@
 //! Random calls, made of a store and of the model in memory at the same times: every answer is the same, and so is every
 //! record after it.
 
-use std::time::Duration;
-
 use proptest::prelude::*;
 use tideway::jobs::{JobStore, StoreError};
 use tideway_conformance::jobs::{Harness, TestClock};
 use tideway_engine::Wall;
-use tideway_engine::jobs::call::{Beat, ClaimReq, CronCas, Cursor, Filter, Lane, Settle};
+use tideway_engine::jobs::State;
+use tideway_engine::jobs::call::{CronCas, Cursor, Filter, Settle};
 use tideway_engine::jobs::cron::Cell;
-use tideway_engine::jobs::{Fence, Outcome, Owner, SUSPECT, State};
 use tideway_memory::Model;
 
-use crate::calls::{Call, LEASE, Mix, Pick};
+use crate::calls::{Call, LEASE, Mix, beats, charges, request, settles};
 use crate::short::{ms, name};
 
 struct Run<H: Harness> {
@@ -42,14 +40,6 @@ impl<H: Harness> Run<H> {
         on(&self.harness, call).expect("an answer")
     }
 
-    fn fence(&self, Pick(n, wrong): Pick) -> Fence {
-        let job = self.model.job(self.mix.id(n));
-        Fence {
-            token: job.map_or(1, |job| job.token) + u64::from(wrong),
-            owner: job.and_then(|job| job.owner).unwrap_or(Owner(0)),
-        }
-    }
-
     fn step(&mut self, call: Call) -> Result<(), TestCaseError> {
         let now = self.clock.now();
         match call {
@@ -59,48 +49,18 @@ impl<H: Harness> Run<H> {
             }
             Call::Claim(owner, back, limit, bytes) => {
                 let at = usize::from(owner);
-                let lane = |queue, band, max| {
-                    let queue = name(queue);
-                    (Lane { queue, band }, max)
-                };
-                let req = ClaimReq {
-                    owner: Owner(u128::from(owner)),
-                    seq: self.seqs[at].saturating_sub(back),
-                    lanes: vec![
-                        lane("mail", 0, 2),
-                        lane("push", 0, 9),
-                        lane("mail", SUSPECT, 1),
-                        lane("push", SUSPECT, 1),
-                        lane("mail", 1, 9),
-                    ],
-                    limit,
-                    max_bytes: bytes,
-                    lease: LEASE,
-                };
+                let seq = self.seqs[at].saturating_sub(back);
+                let req = request(owner, seq, limit, bytes);
                 let got = self.ask(self.store.claim(&req));
                 prop_assert_eq!(got, self.model.claim(&req, now));
                 self.seqs[at] += u64::from(back == 0);
             }
             Call::Settle(items) => {
-                let settles = items
-                    .into_iter()
-                    .map(|(pick, outcome, progress, then)| Settle {
-                        id: self.mix.id(pick.0),
-                        fence: self.fence(pick),
-                        outcome,
-                        progress,
-                        then,
-                    });
-                self.settle(&settles.collect::<Vec<_>>(), now)?;
+                self.settle(&settles(self.mix, &self.model, items), now)?;
             }
             Call::Reap(strike) => self.reap(strike, now)?,
             Call::Beat(items) => {
-                let beats = items.into_iter().map(|(pick, progress)| Beat {
-                    id: self.mix.id(pick.0),
-                    fence: self.fence(pick),
-                    progress,
-                });
-                let beats: Vec<_> = beats.collect();
+                let beats = beats(self.mix, &self.model, items);
                 let got = self.ask(self.store.heartbeat(&beats, LEASE));
                 prop_assert_eq!(got, self.model.heartbeat(&beats, LEASE, now));
             }
@@ -152,15 +112,7 @@ impl<H: Harness> Run<H> {
     fn reap(&mut self, strike: bool, now: Wall) -> Result<(), TestCaseError> {
         let all = self.ask(self.store.expired(&Cursor::default(), 100));
         prop_assert_eq!(&all, &self.model.expired(&Cursor::default(), 100, now));
-        let after = Duration::ZERO;
-        let settles = all.items.iter().map(|one| Settle {
-            id: one.id,
-            fence: one.fence,
-            outcome: Outcome::Crashed { after, strike },
-            progress: None,
-            then: Vec::new(),
-        });
-        self.settle(&settles.collect::<Vec<_>>(), now)
+        self.settle(&charges(&all.items, strike), now)
     }
 
     /// All pages of it, each from the cursor its own store gave.

@@ -64,13 +64,7 @@ pub(crate) fn fence(job: &Record) -> Fence {
 }
 
 pub(crate) fn settle_of(job: &Record, outcome: Outcome) -> Settle {
-    Settle {
-        id: job.id(),
-        fence: fence(job),
-        outcome,
-        progress: None,
-        then: Vec::new(),
-    }
+    Settle::new(job.id(), fence(job), outcome)
 }
 
 pub(crate) fn done() -> Outcome {

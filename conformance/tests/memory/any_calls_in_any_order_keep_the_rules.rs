@@ -2,19 +2,15 @@
 //! changes nothing, a batch is its items one by one, and a claim is what a plain search finds.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use proptest::prelude::*;
 use tideway_engine::Wall;
-use tideway_engine::jobs::call::{
-    Beat, ClaimReq, Claimed, Control, Enqueued, Lane, Settle, Settled,
-};
-use tideway_engine::jobs::{Fence, Id, Kind, NewJob, Outcome, Owner, Record, SUSPECT, State};
+use tideway_engine::jobs::call::{ClaimReq, Claimed, Control, Enqueued, Settle, Settled};
+use tideway_engine::jobs::{Id, Kind, NewJob, Record, State};
 use tideway_memory::Model;
 
-use crate::calls::{Call, LEASE, Mix, Pick, call};
+use crate::calls::{Call, LEASE, Mix, beats, call, charges, request, settles};
 use crate::plain_search::Plain;
-use crate::world::{id, name};
 
 const MIX: Mix = Mix {
     rates: true,
@@ -54,14 +50,6 @@ impl Run {
         all.items.into_iter().map(|job| (job.id(), job)).collect()
     }
 
-    fn fence(&self, Pick(n, wrong): Pick) -> Fence {
-        let job = self.model.job(id(n));
-        Fence {
-            token: job.map_or(1, |job| job.token) + u64::from(wrong),
-            owner: job.and_then(|job| job.owner).unwrap_or(Owner(0)),
-        }
-    }
-
     fn step(&mut self, call: Call) -> Result<(), TestCaseError> {
         let now = Wall(self.now);
         let before = self.model.clone();
@@ -69,64 +57,25 @@ impl Run {
             Call::Enqueue(jobs) => self.enqueue(&before, &jobs)?,
             Call::Claim(owner, back, limit, bytes) => {
                 let at = usize::from(owner);
-                let lane = |queue, band, max| {
-                    let queue = name(queue);
-                    (Lane { queue, band }, max)
-                };
-                let req = ClaimReq {
-                    owner: Owner(u128::from(owner)),
-                    seq: self.seqs[at].saturating_sub(back),
-                    lanes: vec![
-                        lane("mail", 0, 2),
-                        lane("push", 0, 9),
-                        lane("mail", SUSPECT, 1),
-                        lane("mail", 0, 9),
-                        lane("mail", 1, 9),
-                    ],
-                    limit,
-                    max_bytes: bytes,
-                    lease: LEASE,
-                };
+                let seq = self.seqs[at].saturating_sub(back);
+                let req = request(owner, seq, limit, bytes);
                 let claimed = self.model.claim(&req, now);
                 self.claimed(&before, &req, &claimed, back == 0)?;
                 self.seqs[at] += u64::from(back == 0);
             }
             Call::Settle(items) => {
-                let settles = items
-                    .into_iter()
-                    .map(|(pick, outcome, progress, then)| Settle {
-                        id: id(pick.0),
-                        fence: self.fence(pick),
-                        outcome,
-                        progress,
-                        then,
-                    });
-                self.settle(&before, &settles.collect::<Vec<_>>())?;
+                let settles = settles(MIX, &self.model, items);
+                self.settle(&before, &settles)?;
             }
             Call::Reap(strike) => {
-                let after = Duration::ZERO;
-                let outcome = Outcome::Crashed { after, strike };
                 let all = self.model.expired(&Default::default(), 100, now).items;
-                let settles = all.iter().map(|one| Settle {
-                    id: one.id,
-                    fence: one.fence,
-                    outcome: outcome.clone(),
-                    progress: None,
-                    then: Vec::new(),
-                });
-                let settles: Vec<_> = settles.collect();
-                let out = self.settle(&before, &settles)?;
+                let out = self.settle(&before, &charges(&all, strike))?;
                 for one in out {
                     prop_assert!(matches!(one, Settled::Applied(_)), "reaped: {one:?}");
                 }
             }
             Call::Beat(items) => {
-                let beats = items.into_iter().map(|(pick, progress)| Beat {
-                    id: id(pick.0),
-                    fence: self.fence(pick),
-                    progress,
-                });
-                let beats: Vec<_> = beats.collect();
+                let beats = beats(MIX, &self.model, items);
                 let out = self.model.heartbeat(&beats, LEASE, now);
                 let mut single = before;
                 let singles = beats

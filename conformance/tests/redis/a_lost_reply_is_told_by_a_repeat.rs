@@ -23,13 +23,8 @@ fn twice<T: Debug, F: Future<Output = Result<T, StoreError>>>(
     what: &str,
     call: impl Fn() -> F,
 ) -> T {
-    proxy.lose_next_reply();
-    let lost = block_on(call());
-    assert!(
-        matches!(lost, Err(StoreError::Ambiguous(_))),
-        "{what}: {lost:?}"
-    );
-    block_on(call()).unwrap_or_else(|error| panic!("{what}: {error}"))
+    let in_doubt = |error: &StoreError| matches!(error, StoreError::Ambiguous(_));
+    again(proxy, what, in_doubt, call)
 }
 
 /// As [`twice`], of a call that changes nothing.
@@ -38,12 +33,19 @@ fn asked<T: Debug, F: Future<Output = Result<T, StoreError>>>(
     what: &str,
     call: impl Fn() -> F,
 ) -> T {
+    let undone = |error: &StoreError| matches!(error, StoreError::Transient(_));
+    again(proxy, what, undone, call)
+}
+
+fn again<T: Debug, F: Future<Output = Result<T, StoreError>>>(
+    proxy: &Proxy,
+    what: &str,
+    expected: impl Fn(&StoreError) -> bool,
+    call: impl Fn() -> F,
+) -> T {
     proxy.lose_next_reply();
     let lost = block_on(call());
-    assert!(
-        matches!(lost, Err(StoreError::Transient(_))),
-        "{what}: {lost:?}"
-    );
+    assert!(lost.as_ref().is_err_and(expected), "{what}: {lost:?}");
     block_on(call()).unwrap_or_else(|error| panic!("{what}: {error}"))
 }
 

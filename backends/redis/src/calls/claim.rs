@@ -86,13 +86,7 @@ impl Inner {
         flawed: Vec<(usize, Record, Option<Unreadable>)>,
     ) -> Result<(), StoreError> {
         let settles = flawed.into_iter().filter_map(|(_, job, flaw)| {
-            Some(Settle {
-                id: job.id(),
-                fence: job.fence()?,
-                outcome: flaw?.outcome(),
-                progress: None,
-                then: Vec::new(),
-            })
+            Some(Settle::new(job.id(), job.fence()?, flaw?.outcome()))
         });
         let settles: Vec<Settle> = settles.collect();
         if !settles.is_empty() {
@@ -180,18 +174,12 @@ impl Inner {
 
     /// Releases what was taken and is too much.
     async fn give_back(&self, jobs: impl Iterator<Item = Record>) -> Result<(), StoreError> {
-        let settles = jobs.filter_map(|job| {
-            Some(Settle {
-                id: job.id(),
-                fence: job.fence()?,
-                outcome: Outcome::Released {
-                    after: Duration::ZERO,
-                    unknown: false,
-                },
-                progress: None,
-                then: Vec::new(),
-            })
-        });
+        let outcome = Outcome::Released {
+            after: Duration::ZERO,
+            unknown: false,
+        };
+        let settles =
+            jobs.filter_map(|job| Some(Settle::new(job.id(), job.fence()?, outcome.clone())));
         let settles: Vec<Settle> = settles.collect();
         self.settle(&settles).await.map(|_| ())
     }

@@ -91,6 +91,20 @@ pub struct Settle {
     pub then: Vec<NewJob>,
 }
 
+impl Settle {
+    /// Without a checkpoint, and without jobs that follow.
+    #[must_use]
+    pub const fn new(id: Id, fence: Fence, outcome: Outcome) -> Self {
+        Self {
+            id,
+            fence,
+            outcome,
+            progress: None,
+            then: Vec::new(),
+        }
+    }
+}
+
 /// What became of one settle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -192,13 +192,8 @@ impl Pool {
                 id: expired.id,
                 strike,
             }));
-            self.queued.push_back(Settle {
-                id: expired.id,
-                fence: expired.fence,
-                outcome,
-                progress: None,
-                then: Vec::new(),
-            });
+            let charge = Settle::new(expired.id, expired.fence, outcome);
+            self.queued.push_back(charge);
         }
         match page.next {
             Some(next) => self.read(next),
