@@ -222,8 +222,8 @@ local function row(r, outcome, flag)
     return outcome
   end
   local crash = outcome == CRASH or outcome == LAPSE
-  if crash and abandoned and not cancel then
-    return LAPSE
+  if crash and abandoned then
+    return cancel and STOP or LAPSE
   end
   if outcome == CRASH and flag == 1 then
     local strikes = band(r.fl, F_MOVED) ~= 0 and 0 or r.stri
@@ -262,7 +262,7 @@ local function settle(id, token, owner, outcome, delay, flag, reason, rid, text,
     return 'r'
   end
   local kind = row(r, outcome, flag)
-  if (kind == CRASH or kind == BURY or kind == LAPSE) and not lapsed(r) then
+  if (outcome == CRASH or outcome == LAPSE) and not lapsed(r) then
     return 'r'
   end
   touch(r)

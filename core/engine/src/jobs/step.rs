@@ -253,11 +253,11 @@ pub fn step(job: &mut Record, event: &Event<'_>, now: Wall) -> Result<Kind, Refu
     let to = next_state(job.state, kind).ok_or(Refused::State(job.state, kind))?;
     match event {
         Event::Claim { .. } if job.run_at > now => return Err(Refused::Early),
-        Event::Settle { .. }
-            if matches!(kind, Kind::Crash | Kind::Bury | Kind::Lapse) && !job.lapsed(now) =>
-        {
-            return Err(Refused::Early);
-        }
+        // Whatever comes of a charge: the lease may have been extended since it was listed.
+        Event::Settle {
+            outcome: Outcome::Crashed { .. } | Outcome::Lapsed,
+            ..
+        } if !job.lapsed(now) => return Err(Refused::Early),
         _ => apply(job, event, kind, now),
     }
     job.state = to;
@@ -297,7 +297,10 @@ fn kind(job: &Record, event: &Event<'_>) -> Kind {
         Outcome::Cancelled => Kind::Stop,
         Outcome::Abandoned => Kind::Abandon,
         // The page the reaper read may be older than the word of the worker.
-        Outcome::Crashed { .. } | Outcome::Lapsed if job.abandoned && !job.cancel => Kind::Lapse,
+        Outcome::Crashed { .. } | Outcome::Lapsed if job.abandoned => match job.cancel {
+            true => Kind::Stop,
+            false => Kind::Lapse,
+        },
         Outcome::Crashed { strike: true, .. } if job.struck() >= u32::from(job.spec.strikes) => {
             Kind::Bury
         }

@@ -162,6 +162,40 @@ fn an_abandoned_job_waits_for_its_lease_and_is_no_crash() {
 }
 
 #[test]
+fn an_abandoned_job_that_was_cancelled_is_stopped_when_its_lease_is_out() {
+    for outcome in [Outcome::Lapsed, crash(false), crash(true)] {
+        let mut job = job();
+        Arc::make_mut(&mut job.spec).strikes = 1;
+        claim(&mut job, 1, Wall(0)).unwrap();
+        settle(&mut job, &Outcome::Abandoned, Wall(10)).unwrap();
+        step(&mut job, &Event::Cancel, Wall(11)).unwrap();
+        assert_eq!(
+            settle(&mut job, &outcome, Wall(1_999)),
+            Err(Refused::Early),
+            "{outcome:?}"
+        );
+        assert_eq!(settle(&mut job, &outcome, Wall(2_000)), Ok(Kind::Stop));
+        assert_eq!(
+            (job.state, job.reason, job.flaws()),
+            (State::Cancelled, Some(Reason::Asked), vec![])
+        );
+    }
+}
+
+#[test]
+fn a_charge_of_a_lease_that_lasts_is_early_though_somebody_cancelled() {
+    let mut job = job();
+    claim(&mut job, 1, Wall(0)).unwrap();
+    step(&mut job, &Event::Cancel, Wall(1)).unwrap();
+    let before = job.clone();
+    assert_eq!(
+        settle(&mut job, &crash(false), Wall(1_999)),
+        Err(Refused::Early)
+    );
+    assert_eq!(job, before);
+}
+
+#[test]
 fn a_revival_is_a_new_start_for_whatever_counts_from_the_enqueue() {
     let mut job = job();
     Arc::make_mut(&mut job.spec).expiry = Some(Duration::from_secs(1));
