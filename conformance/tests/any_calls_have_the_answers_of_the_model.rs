@@ -15,14 +15,15 @@ mod sqlite;
 #[path = "job_stores/tokio_multi.rs"]
 mod tokio_multi;
 
-use calls::{Call, Mix};
+use bytes::Bytes;
+use calls::{Call, Mix, Pick};
 use postgres::OnPostgres;
 use redis::OnRedis;
 use same::{property, same};
 use sqlite::OnSqlite;
 use tideway_conformance::jobs::Harness;
-use tideway_engine::jobs::call::{Control, Limit, Scope};
-use tideway_engine::jobs::{Conflict, Hold, Unique};
+use tideway_engine::jobs::call::{Control, Limit, Scope, Select};
+use tideway_engine::jobs::{Conflict, Hold, Outcome, Unique};
 use tideway_redis::Tags;
 use tideway_sqlite::Synchronous;
 use tokio_multi::{net, run};
@@ -115,14 +116,60 @@ fn a_claim_does_not_look_at_a_closed_group(mix: Mix) -> Vec<Call> {
         .collect()
 }
 
+/// Two jobs of different queues come with a success, and the second waits for the first.
+fn follow_up_jobs_wait_for_one_another(mix: Mix) -> Vec<Call> {
+    let job = |n, queue, waits: &[u128]| {
+        short::job(n, |spec| {
+            spec.id = mix.id(n);
+            spec.queue = short::name(queue);
+            spec.waits = waits.iter().map(|n| mix.id(*n)).collect();
+        })
+    };
+    let claim = || Call::Claim(0, 0, 1, 99_999);
+    let done = |n, then| {
+        let succeeded = Outcome::Succeeded(Bytes::new());
+        Call::Settle(vec![(Pick(n, false), succeeded, None, then)])
+    };
+    let both = vec![job(6, "mail", &[]), job(1, "push", &[6])];
+    let chain = [claim(), done(6, Vec::new()), claim(), done(1, Vec::new())];
+    let first = [Call::Enqueue(vec![job(9, "push", &[])]), claim()];
+    first
+        .into_iter()
+        .chain([done(9, both)])
+        .chain(chain)
+        .collect()
+}
+
+/// A job that was cancelled, and perhaps abandoned before: its last strike comes too early, and then stops it.
+fn a_charge_stops_what_was_cancelled(mix: Mix, abandoned: bool) -> Vec<Call> {
+    let job = short::job(2, |spec| {
+        spec.id = mix.id(2);
+        spec.strikes = 1;
+    });
+    let settle = |outcome| Call::Settle(vec![(Pick(2, false), outcome, None, Vec::new())]);
+    let charge = || {
+        settle(Outcome::Crashed {
+            after: short::ms(0),
+            strike: true,
+        })
+    };
+    let mut calls = vec![Call::Enqueue(vec![job]), Call::Claim(0, 0, 1, 99_999)];
+    calls.extend(abandoned.then(|| settle(Outcome::Abandoned)));
+    let cancel = Control::Cancel(Select::Ids(vec![mix.id(2)]));
+    calls.extend([Call::Control(cancel), charge(), Call::Wait(200), charge()]);
+    calls
+}
+
 fn each_has_the_answers<H: Harness>(mix: Mix, on: impl Fn() -> H) {
-    same(
-        on(),
-        mix,
+    for calls in [
         a_hold_that_ended_counts_again_when_the_clock_goes_back(mix),
-    )
-    .expect("the same answers");
-    same(on(), mix, a_claim_does_not_look_at_a_closed_group(mix)).expect("the same answers");
+        a_claim_does_not_look_at_a_closed_group(mix),
+        follow_up_jobs_wait_for_one_another(mix),
+        a_charge_stops_what_was_cancelled(mix, false),
+        a_charge_stops_what_was_cancelled(mix, true),
+    ] {
+        same(on(), mix, calls).expect("the same answers");
+    }
 }
 
 #[test]

@@ -32,8 +32,8 @@ pub struct Options {
 /// takes up to 100 items, or about 1 MiB). With a tag for each queue, what concerns several queues takes
 /// several: a claim looks at all of them at once before it takes from each; jobs that come with a settle or a cron
 /// slot, and words to jobs that wait, go to other queues by an outbox, which the caller empties before it
-/// returns, and `prune` does if the caller died. Of jobs that come with one settle, none of another queue may be
-/// waited for by one that comes with it: it is not there yet, and whoever waits for it is not inserted.
+/// returns, and `prune` does if the caller died. One of those that is refused there, for its unique key say, counts as
+/// ended for jobs that came with it and wait for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tags {
     /// `{prefix}` for all: the default for `redis://`.

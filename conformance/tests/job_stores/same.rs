@@ -5,9 +5,9 @@ use proptest::prelude::*;
 use tideway::jobs::{JobStore, StoreError};
 use tideway_conformance::jobs::{Harness, TestClock};
 use tideway_engine::Wall;
-use tideway_engine::jobs::State;
 use tideway_engine::jobs::call::{CronCas, Cursor, Filter, Settle};
 use tideway_engine::jobs::cron::Cell;
+use tideway_engine::jobs::{SUSPECT, State};
 use tideway_memory::Model;
 
 use crate::calls::{Call, LEASE, Mix, beats, charges, request, settles};
@@ -50,7 +50,13 @@ impl<H: Harness> Run<H> {
             Call::Claim(owner, back, limit, bytes) => {
                 let at = usize::from(owner);
                 let seq = self.seqs[at].saturating_sub(back);
-                let req = request(owner, seq, limit, bytes);
+                let req = request(
+                    owner,
+                    seq,
+                    [("push", SUSPECT, 1), ("mail", 1, 9)],
+                    limit,
+                    bytes,
+                );
                 let got = self.ask(self.store.claim(&req));
                 prop_assert_eq!(got, self.model.claim(&req, now));
                 self.seqs[at] += u64::from(back == 0);

@@ -58,7 +58,7 @@ impl Run {
             Call::Claim(owner, back, limit, bytes) => {
                 let at = usize::from(owner);
                 let seq = self.seqs[at].saturating_sub(back);
-                let req = request(owner, seq, limit, bytes);
+                let req = request(owner, seq, [("mail", 0, 9), ("mail", 1, 9)], limit, bytes);
                 let claimed = self.model.claim(&req, now);
                 self.claimed(&before, &req, &claimed, back == 0)?;
                 self.seqs[at] += u64::from(back == 0);

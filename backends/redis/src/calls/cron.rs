@@ -30,8 +30,8 @@ impl Inner {
             None => call.arg(""),
         };
         call.arg(pack(&cas.next));
-        for new in &cas.jobs {
-            self.add_job(&mut call, new, &tag, &told);
+        for (at, new) in cas.jobs.iter().enumerate() {
+            self.add_job(&mut call, new, &tag, &told, &cas.jobs[..at]);
         }
         let mut reply = self.run_one(&tag, &CRON, call).await?;
         let out = read(&mut reply)?;

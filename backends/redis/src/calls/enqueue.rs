@@ -17,6 +17,9 @@ use crate::store::{Inner, by_tag};
 /// How jobs in other tags are that some wait for; see `lua/insert.lua`.
 pub(super) type Told = BTreeMap<Id, u8>;
 
+const OPEN: u8 = 1;
+const UNKNOWN: u8 = 4;
+
 impl Inner {
     pub(crate) async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, StoreError> {
         let mut out = vec![Enqueued::Inserted; jobs.len()];
@@ -56,7 +59,7 @@ impl Inner {
         let size = |at: usize| jobs[at].payload.len();
         let fill = |call: &mut Cmd, tag: &Tag, chunk: &[usize]| {
             for at in chunk {
-                self.add_job(call, jobs[*at], tag, &told);
+                self.add_job(call, jobs[*at], tag, &told, &[]);
             }
         };
         self.each(&ENQUEUE, &by_tag, size, fill, Reply::count, outcome)
@@ -91,13 +94,25 @@ impl Inner {
         Ok(told)
     }
 
-    /// Adds `new` to the arguments of a script on `tag`.
-    pub(super) fn add_job(&self, call: &mut Cmd, new: &NewJob, tag: &Tag, told: &Told) {
+    /// Adds `new` to the arguments of a script on `tag`. It comes with the jobs `before` it, of which those in other tags
+    /// are not there yet, and will be before anybody asks.
+    pub(super) fn add_job(
+        &self,
+        call: &mut Cmd,
+        new: &NewJob,
+        tag: &Tag,
+        told: &Told,
+        before: &[NewJob],
+    ) {
         let spec = &*new.spec;
         let elsewhere = self.tag_of(&spec.queue) != *tag;
         let waits = spec.waits.iter().map(|id| {
             let away = self.tag_of_id(*id) != *tag;
-            told.get(id).filter(|_| away).copied().unwrap_or_default()
+            match told.get(id).filter(|_| away).copied() {
+                Some(UNKNOWN) if before.iter().any(|other| other.spec.id == *id) => OPEN,
+                Some(how) => how,
+                None => 0,
+            }
         });
         let waits: Vec<u8> = waits.collect();
         let start = row::start(new.start, elsewhere, &waits);

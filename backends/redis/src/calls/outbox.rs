@@ -64,6 +64,11 @@ impl Inner {
                     Word::Broken => {}
                 }
             }
+            // Before the words, some of which are for these jobs.
+            if !jobs.is_empty() {
+                // Boxed: an enqueue may have words of its own to deliver.
+                Box::pin(self.enqueue(&jobs)).await?;
+            }
             for (to, words) in words {
                 let mut call = self.call(&to, &DELIVER);
                 call.arg(&words);
@@ -71,10 +76,6 @@ impl Inner {
                 if reply.count()? > 0 {
                     open.insert(to);
                 }
-            }
-            if !jobs.is_empty() {
-                // Boxed: an enqueue may have words of its own to deliver.
-                Box::pin(self.enqueue(&jobs)).await?;
             }
         }
     }

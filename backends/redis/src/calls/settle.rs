@@ -64,8 +64,8 @@ impl Inner {
         call.arg(head).arg(text);
         call.arg(settle.progress.as_deref().unwrap_or_default());
         call.arg(settle.then.len());
-        for new in &settle.then {
-            self.add_job(call, new, tag, told);
+        for (at, new) in settle.then.iter().enumerate() {
+            self.add_job(call, new, tag, told, &settle.then[..at]);
         }
     }
 
