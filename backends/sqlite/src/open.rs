@@ -29,7 +29,13 @@ pub(crate) fn writer(path: &Path, options: &Options) -> Result<Connection, Store
     }
     db.busy_timeout(options.busy_timeout)
         .map_err(|error| refused(&error))?;
-    let known = known(&db)?;
+    // One transaction, for another process may make the schema between two reads.
+    let known = {
+        let moment = db
+            .unchecked_transaction()
+            .map_err(|error| refused(&error))?;
+        known(&moment)?
+    };
     patiently(options.busy_timeout, || {
         db.pragma_update(None, "journal_mode", "WAL")
     })

@@ -50,6 +50,23 @@ fn the_other_process() {
 }
 
 #[test]
+fn and_are_all_there_when_it_is_made() {
+    for _ in 0..100 {
+        let world = World::new();
+        let path = world.path();
+        let start = Barrier::new(8);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    start.wait();
+                    Sqlite::open(&path, Options::default()).map(drop).unwrap();
+                });
+            }
+        });
+    }
+}
+
+#[test]
 fn and_no_job_is_claimed_twice() {
     let world = World::new();
     let path = world.path();
