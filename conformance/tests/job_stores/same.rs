@@ -173,13 +173,13 @@ fn on<H: Harness, T: Send>(harness: &H, task: impl Future<Output = T> + Send) ->
     out.expect("it ran to its end")
 }
 
-/// A property over calls of this mix on stores that the harness opens.
+/// A property over calls of this mix on stores that the harness opens: so many cases, unless `PROPTEST_CASES` is not 256.
 macro_rules! property {
     ($($name:ident: $cases:literal cases of $mix:expr, on $harness:expr;)+) => {
         $(
             proptest::proptest! {
                 #![proptest_config(proptest::test_runner::Config {
-                    cases: $cases,
+                    cases: $cases * proptest::test_runner::Config::default().cases / 256,
                     failure_persistence: None,
                     ..Default::default()
                 })]

@@ -125,7 +125,7 @@ fn faulty(seed: u64, nodes: usize, jobs: usize) -> World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases / 5))]
 
     /// The harness fails at a panic, a start beyond the slots or after a stop, a second settle of a lease,
     /// a deadline in the past and time that stands still.
