@@ -32,8 +32,8 @@ const CONNECTIONS: usize = 4096;
 pub struct Faults {
     /// How long each chunk is held back, in either direction.
     pub delay: Option<Range<Duration>>,
-    /// Whether each chunk is passed on in two to eight pieces, a millisecond apart.
-    pub chop: bool,
+    /// The chance that a chunk is passed on in two to eight pieces, a millisecond apart.
+    pub chop: f64,
     /// The chance that what the server says to a chunk of the client is swallowed, to its end, and the
     /// connection then reset: the request was done and the client cannot know.
     pub drop_reply: f64,

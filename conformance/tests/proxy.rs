@@ -93,7 +93,7 @@ fn without_faults_it_is_transparent() {
 #[test]
 fn chopping_and_delays_change_no_byte() {
     let (proxy, _) = started(Faults {
-        chop: true,
+        chop: 1.0,
         ..Faults::default()
     });
     mebibyte(&proxy);
@@ -113,7 +113,7 @@ fn chopping_and_delays_change_no_byte() {
 #[test]
 fn chopped_bytes_arrive_in_pieces() {
     let (proxy, _) = started(Faults {
-        chop: true,
+        chop: 1.0,
         ..Faults::default()
     });
     let mut stream = client(&proxy);
@@ -238,7 +238,7 @@ fn the_same_seed_does_the_same_to_the_same_chunks() {
         proxy.set(Faults {
             delay: Some(Duration::ZERO..Duration::from_millis(1)),
             // It would make the echo read other chunks than last time.
-            chop: false,
+            chop: 0.0,
             drop_reply: 0.05,
             reset: 0.05,
             half_open: 0.02,

@@ -12,6 +12,8 @@ mod a_full_server_takes_no_jobs_and_lets_workers_go_on;
 mod a_killed_server_is_found_again;
 #[path = "redis/a_lost_reply_is_told_by_a_repeat.rs"]
 mod a_lost_reply_is_told_by_a_repeat;
+#[path = "redis/a_promoted_replica_is_worked_on.rs"]
+mod a_promoted_replica_is_worked_on;
 #[path = "redis/a_server_that_cannot_keep_jobs_is_refused.rs"]
 mod a_server_that_cannot_keep_jobs_is_refused;
 #[path = "redis/a_server_that_hangs_up_is_not_overrun.rs"]

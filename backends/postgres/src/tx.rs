@@ -81,6 +81,7 @@ pub(crate) struct Tx<'t> {
     limited: bool,
     /// Jobs that have ended and whose waiters have not been told.
     ends: Vec<(Id, State)>,
+    waiters: waits::Waiters,
     /// Groups that may have room for a parked job.
     roomy: BTreeSet<(Name, Name)>,
     known: limits::Known,
@@ -122,6 +123,7 @@ impl<'t> Tx<'t> {
             tally: BTreeMap::new(),
             limited: row.try_get(2)?,
             ends: Vec::new(),
+            waiters: waits::Waiters::default(),
             roomy: BTreeSet::new(),
             known: limits::Known::default(),
             dry: BTreeSet::new(),
@@ -132,6 +134,7 @@ impl<'t> Tx<'t> {
     pub(crate) async fn finish(mut self) -> Result<Hints, Failed> {
         self.unpark().await?;
         self.flush().await?;
+        self.flush_waiters().await?;
         self.flush_holds().await?;
         self.flush_tally().await?;
         Ok(self.hints)
@@ -249,7 +252,7 @@ impl<'t> Tx<'t> {
         }
         if job.state.ended() {
             if from == State::Waiting {
-                self.stop_waiting(job).await?;
+                self.stop_waiting(job);
             }
             if stored.links & links::WAITERS != 0 {
                 self.ends.push((job.id(), job.state));

@@ -13,7 +13,7 @@ use tideway_conformance::suite::results::{Line, Verdict, read};
 use tideway_conformance::{jobs, suite};
 
 const RUNTIMES: [&str; 4] = ["tokio_multi", "tokio_current", "async_std", "smol"];
-const STORES: [&str; 17] = [
+const STORES: [&str; 19] = [
     "memory_tokio",
     "memory_tokio_multi",
     "memory_async_std",
@@ -27,10 +27,12 @@ const STORES: [&str; 17] = [
     "postgres_async_std",
     "postgres_smol",
     "postgres_pgbouncer",
+    "postgres_bad_link",
     "redis_tokio",
     "redis_async_std",
     "redis_smol",
     "redis_cluster",
+    "redis_bad_link",
 ];
 
 /// Results by suite, each by case.

@@ -93,6 +93,7 @@ struct Draw {
     half_open: f64,
     drop_reply: f64,
     delay: f64,
+    chop: f64,
     pieces: Seed,
 }
 
@@ -105,6 +106,7 @@ impl Draw {
             half_open: unit(),
             drop_reply: unit(),
             delay: unit(),
+            chop: unit(),
             pieces: rng.fork(),
         }
     }
@@ -189,7 +191,7 @@ impl Line {
         counts.delays += u64::from(delay.is_some());
         Fate::Pass {
             delay,
-            chop: faults.chop,
+            chop: draw.chop < faults.chop,
         }
     }
 

@@ -83,6 +83,9 @@ impl Tx<'_> {
             },
         };
         self.load_for(&ids, matches!(what, What::Revive(_))).await?;
+        if matches!(what, What::Event(Event::Cancel)) {
+            self.meet_waiters(ids.iter().copied()).await?;
+        }
         let mut out = ControlOut {
             next,
             ..ControlOut::default()

@@ -44,8 +44,10 @@ impl Tx<'_> {
             (&i64::from(limit) as _, Type::INT8),
         ];
         let rows = self.query(&sql, &params).await?;
+        let ids = self.keep(&rows)?;
+        self.meet_waiters(ids.iter().copied()).await?;
         let mut ended = 0;
-        for id in self.keep(&rows)? {
+        for id in ids {
             if let Some(mut stored) = self.load(id).await?
                 && self.apply(&mut stored, &Event::Expire).await?.is_ok()
             {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use tideway_engine::jobs::call::{Settle, Settled};
-use tideway_engine::jobs::{Event, Id, Name, NewJob};
+use tideway_engine::jobs::{Event, Id, Name, NewJob, Outcome};
 use tokio_postgres::types::Type;
 
 use super::{Call, Tx};
@@ -26,12 +26,22 @@ impl Call for Settles<'_> {
             .flat_map(|one| one.then.iter().cloned())
             .collect();
         tx.prepare(&then, &ids).await?;
+        let last = self.0.iter().filter(|one| ends(&one.outcome));
+        tx.meet_waiters(last.map(|one| one.id)).await?;
         let mut out = Vec::with_capacity(self.0.len());
         for one in self.0 {
             out.push(tx.settle(one).await?);
         }
         Ok(out)
     }
+}
+
+/// Whether a job ends with this. Others may too, if they were cancelled or have crashed too often.
+fn ends(outcome: &Outcome) -> bool {
+    matches!(
+        outcome,
+        Outcome::Succeeded(_) | Outcome::Dead { .. } | Outcome::Cancelled
+    )
 }
 
 impl Tx<'_> {
