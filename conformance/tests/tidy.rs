@@ -143,6 +143,22 @@ fn no_tokio_runtime_stands_behind_the_other_adapters() {
 }
 
 #[test]
+fn no_store_brings_a_runtime_of_tokio() {
+    for (package, features) in [
+        ("tideway-memory", None),
+        ("tideway-sqlite", None),
+        ("tideway-redis", Some("default,sync")),
+        ("tideway-postgres", Some("bytes,default,io-util,sync")),
+    ] {
+        let closure = closure(package);
+        let found = closure.get("tokio").cloned().unwrap_or_default();
+        let known = features.iter().flat_map(|all| all.split(','));
+        assert_eq!(found, known.map(str::to_owned).collect(), "{package}");
+        assert!(!closure.contains_key("mio"), "{package} needs mio");
+    }
+}
+
+#[test]
 fn dependencies_point_one_way() {
     let layer = |manifest: &str| {
         let path = manifest
