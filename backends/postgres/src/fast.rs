@@ -10,17 +10,15 @@ use tideway_engine::jobs::{Id, Kind, NewJob, Outcome, Record, Start};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use crate::row::{self, COLUMNS};
+use crate::row;
 use crate::sql::{Bits, Param};
 
 /// The function for jobs without unique keys or waits.
 pub(crate) const ENQUEUE: &str =
     "SELECT id, digest FROM {s}.enqueue_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
 
-pub(crate) fn claim_sql() -> String {
-    format!("SELECT {COLUMNS} FROM {{s}}.claim_1($1, $2, $3, $4, $5, $6, $7, $8, $9)")
-}
-
+/// In the order of [`row::COLUMNS`]: to name them would take the server a tenth of a claim.
+pub(crate) const CLAIM: &str = "SELECT * FROM {s}.claim_1($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 pub(crate) const SUCCEED: &str = "SELECT codes, hints FROM {s}.succeed_1($1, $2, $3, $4, $5, $6)";
 pub(crate) const BEAT: &str = "SELECT id, cancel FROM {s}.beat_1($1, $2, $3, $4, $5, $6)";
 
@@ -199,8 +197,8 @@ pub(crate) fn claimed(
     for row in rows {
         if row.try_get::<_, Option<Bits>>(0)?.is_none() {
             out.now = Wall(row.try_get(2)?);
-            out.next_due = row.try_get::<_, Option<i64>>(6)?.map(Wall);
-            repeat = row.try_get::<_, i16>(14)? == 1;
+            out.next_due = row.try_get::<_, Option<i64>>(7)?.map(Wall);
+            repeat = row.try_get::<_, i16>(17)? == 1;
             continue;
         }
         let stored = row::read(row)?;

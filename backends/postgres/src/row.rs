@@ -15,10 +15,11 @@ use tokio_postgres::types::{FromSql, Type};
 
 use crate::sql::{Bits, Param};
 
-/// What every reading statement selects, in the order [`read`] expects.
-pub(crate) const COLUMNS: &str = "id, digest, run_at, token, enqueued_at, seq, lease_until, lease, started_at, \
-    ended_at, owner, attempt, crashes, returns, state, links, settled, flags, parked, queue, kind, grp, waits, \
-    more, spec, payload, progress, result, band, expires_at";
+/// What every reading statement selects, in the order [`read`] expects: that of the table, so that a function which
+/// returns its rows can be asked for `*`.
+pub(crate) const COLUMNS: &str = "id, digest, run_at, token, enqueued_at, keep, seq, lease_until, lease, started_at, \
+    ended_at, prune_at, expires_at, owner, attempt, crashes, returns, state, band, links, settled, flags, parked, \
+    queue, kind, grp, waits, more, spec, payload, progress, result";
 
 /// Bits of `job.links`.
 pub(crate) mod links {
@@ -82,16 +83,16 @@ fn is_zero_long(n: &i64) -> bool {
 pub(crate) fn read(row: &Row) -> Result<Stored, tokio_postgres::Error> {
     let mut flaw = None;
     let id = Id::from_u128(row.try_get::<_, Bits>(0)?.0);
-    let queue: &str = row.try_get(19)?;
-    let flags = row.try_get::<_, Option<i16>>(17)?.unwrap_or_default();
-    let spec = match Spec::unpack(row.try_get(24)?) {
+    let queue: &str = row.try_get(23)?;
+    let flags = row.try_get::<_, Option<i16>>(21)?.unwrap_or_default();
+    let spec = match Spec::unpack(row.try_get(28)?) {
         Ok(spec) if spec.id == id && spec.queue == queue => spec,
         other => {
             flaw = Some(other.err().unwrap_or(DAMAGED));
             replacement(row, id)?
         }
     };
-    let more: Option<&[u8]> = row.try_get(23)?;
+    let more: Option<&[u8]> = row.try_get(27)?;
     let more = more
         .map(serde_json::from_slice::<More>)
         .transpose()
@@ -100,35 +101,35 @@ pub(crate) fn read(row: &Row) -> Result<Stored, tokio_postgres::Error> {
             None
         });
     let more = more.unwrap_or_default();
-    let state = u8::try_from(row.try_get::<_, i16>(14)?).ok();
+    let state = u8::try_from(row.try_get::<_, i16>(17)?).ok();
     let state = state.and_then(State::of).unwrap_or_else(|| {
         flaw = Some(DAMAGED);
         State::Dead
     });
-    let settled: Option<i16> = row.try_get(16)?;
-    let waits: Option<&[u8]> = row.try_get(22)?;
+    let settled: Option<i16> = row.try_get(20)?;
+    let waits: Option<&[u8]> = row.try_get(26)?;
     let (waits, _) = waits.unwrap_or_default().as_chunks::<16>();
     let job = Record {
-        payload: bytes(row, 25)?,
+        payload: bytes(row, 29)?,
         digest: row.try_get::<_, i64>(1)? as u64,
         state,
         reason: more.reason,
         run_at: Wall(row.try_get(2)?),
-        attempt: row.try_get::<_, i32>(11)? as u32,
+        attempt: row.try_get::<_, i32>(14)? as u32,
         failures: more.failures,
-        crashes: count(row, 12)?,
+        crashes: count(row, 15)?,
         strikes: more.strikes,
         snoozes: more.snoozes,
-        returns: count(row, 13)?,
+        returns: count(row, 16)?,
         delay: Duration::from_millis(more.delay.unsigned_abs()),
         token: row.try_get::<_, i64>(3)? as u64,
         owner: row
-            .try_get::<_, Option<Bits>>(10)?
+            .try_get::<_, Option<Bits>>(13)?
             .map(|bits| Owner(bits.0)),
-        seq: row.try_get::<_, Option<i64>>(5)?.unwrap_or_default() as u64,
-        lease_until: Wall(row.try_get::<_, Option<i64>>(6)?.unwrap_or_default()),
+        seq: row.try_get::<_, Option<i64>>(6)?.unwrap_or_default() as u64,
+        lease_until: Wall(row.try_get::<_, Option<i64>>(7)?.unwrap_or_default()),
         lease: Duration::from_millis(
-            row.try_get::<_, Option<i64>>(7)?
+            row.try_get::<_, Option<i64>>(8)?
                 .unwrap_or_default()
                 .unsigned_abs(),
         ),
@@ -141,16 +142,16 @@ pub(crate) fn read(row: &Row) -> Result<Stored, tokio_postgres::Error> {
             .map(|id| Id::from_u128(u128::from_be_bytes(*id)))
             .collect(),
         errors: more.errors,
-        progress: bytes(row, 26)?,
-        result: bytes(row, 27)?,
+        progress: bytes(row, 30)?,
+        result: bytes(row, 31)?,
         enqueued_at: Wall(row.try_get(4)?),
-        started_at: row.try_get::<_, Option<i64>>(8)?.map(Wall),
-        ended_at: row.try_get::<_, Option<i64>>(9)?.map(Wall),
+        started_at: row.try_get::<_, Option<i64>>(9)?.map(Wall),
+        ended_at: row.try_get::<_, Option<i64>>(10)?.map(Wall),
         spec: Arc::new(spec),
     };
     Ok(Stored {
-        parked: row.try_get(18)?,
-        links: row.try_get(15)?,
+        parked: row.try_get(22)?,
+        links: row.try_get(19)?,
         flaw,
         job,
     })
@@ -168,17 +169,17 @@ fn bytes(row: &Row, at: usize) -> Result<Bytes, tokio_postgres::Error> {
 /// A specification made from the columns.
 fn replacement(row: &Row, id: Id) -> Result<Spec, tokio_postgres::Error> {
     let enqueued_at: i64 = row.try_get(4)?;
-    let expires_at: Option<i64> = row.try_get(29)?;
+    let expires_at: Option<i64> = row.try_get(12)?;
     Ok(Spec {
-        band: u8::try_from(row.try_get::<_, i16>(28)?).unwrap_or_default(),
+        band: u8::try_from(row.try_get::<_, i16>(18)?).unwrap_or_default(),
         strikes: 1,
         expiry: expires_at
             .map(|until| Duration::from_millis(until.saturating_sub(enqueued_at).unsigned_abs())),
-        group: row.try_get::<_, Option<&str>>(21)?.map(Name::readable),
+        group: row.try_get::<_, Option<&str>>(25)?.map(Name::readable),
         ..Spec::new(
             id,
-            Name::readable(row.try_get(19)?),
-            Name::readable(row.try_get(20)?),
+            Name::readable(row.try_get(23)?),
+            Name::readable(row.try_get(24)?),
         )
     })
 }

@@ -204,24 +204,11 @@ BEGIN
     RETURN ids;
 END $$;
 
--- Those of them that fit into `room` bytes, how many there were, whether one has expired, whether one has a
--- unique key, the bytes, the last `run_at`, and all of them.
-CREATE FUNCTION {s}.pick_1(
-    q text, b int2, t int8, want int8, room int8, first bool, wait bool,
-    OUT ids uuid[], OUT found_ int8, OUT late bool, OUT keyed bool, OUT used int8, OUT upto int8, OUT held uuid[]
-) LANGUAGE sql VOLATILE AS $$
-    SELECT array_agg(f.id ORDER BY f.n) FILTER (WHERE f.upto <= room), count(*), bool_or(f.expires_at <= t),
-           bool_or(f.links & 1 = 1), max(f.upto) FILTER (WHERE f.upto <= room), max(f.run_at) FILTER (WHERE f.upto <= room),
-           array_agg(f.id ORDER BY f.n)
-      FROM (SELECT l.*, (sum(
-                -- The first of all is given whatever its size.
-                CASE WHEN first AND l.n = 1 THEN least(l.size, room) ELSE l.size END) OVER (ORDER BY l.n))::int8 AS upto
-              FROM (SELECT h.*, row_number() OVER (ORDER BY h.run_at, h.id) AS n
-                      FROM {s}.heads_1(q, b, t, want, wait) h) l) f
-$$;
-
--- The first row is no job: its `run_at` is the time, its `lease_until` the next due time, its `state` 0 for a
+-- The last row is no job: its `run_at` is the time, its `lease_until` the next due time, its `state` 0 for a
 -- new claim, 1 for a repeat, 2 for an older one.
+--
+-- What it asks is written out, and with few aggregates and windows: a function in SQL would be planned at every call,
+-- and to begin and end a statement costs more than to find one job.
 CREATE FUNCTION {s}.claim_1(
     who uuid, number int8, queues text[], bands int2[], maxes int8[], most int8, room int8, lasts int8, clock int8
 ) RETURNS SETOF {s}.job LANGUAGE plpgsql
@@ -232,99 +219,144 @@ DECLARE
     t      int8 := {s}.now_1(clock);
     head   {s}.job%ROWTYPE;
     newest int8;
-    last   int8;
+    -- Of what was asked, by place: the lanes in which something is due. Of each: what was not claimed of it falls due
+    -- at this time at the earliest.
+    turns  int8[];
+    floors int8[];
+    i      int8;
+    after  int8;
+    asked  int8 := 0;
     want   int8;
     left_  int8 := most;
-    seen   int8;
+    due    uuid[];
     wait   bool;
     first  bool := true;
-    found_ int8;
+    -- The lane's first jobs, locked.
+    ids    uuid[];
+    ats    int8[];
+    sizes  int8[];
+    used   int8;
     late   bool;
     keyed  bool;
-    used   int8;
-    upto   int8;
-    ids    uuid[];
-    held   uuid[];
-    -- Of each lane: what was not claimed of it falls due at this time at the earliest.
-    floors int8[] := array_fill((-9223372036854775808)::int8, ARRAY[cardinality(queues)]);
+    found_ int8;
+    -- How many of them fit into `room`.
+    fit    int8;
 BEGIN
     IF EXISTS (SELECT FROM {s}.lim WHERE queue = ANY (queues)) THEN
         RAISE EXCEPTION 'limited' USING ERRCODE = 'TW001';
     END IF;
-    SELECT c.seq, c.at INTO newest, last FROM {s}.claimer c WHERE c.owner = who FOR UPDATE;
-    IF newest IS NULL THEN
+    head.run_at := t;
+    head.state := 0;
+    UPDATE {s}.claimer SET seq = number, at = t WHERE owner = who AND (seq < number OR at <= t - 86400000);
+    IF NOT FOUND THEN
+        -- Its first, a repeat, or an older one.
         INSERT INTO {s}.claimer VALUES (who, 0, t) ON CONFLICT DO NOTHING;
-        SELECT c.seq, c.at INTO newest, last FROM {s}.claimer c WHERE c.owner = who FOR UPDATE;
+        SELECT c.seq INTO newest FROM {s}.claimer c WHERE c.owner = who FOR UPDATE;
+        UPDATE {s}.claimer SET seq = greatest(number, newest), at = t WHERE owner = who;
+        head.state := CASE WHEN number > newest THEN 0 WHEN number = newest THEN 1 ELSE 2 END;
     END IF;
-    IF last <= t - 86400000 THEN
-        newest := 0;
-    END IF;
-    UPDATE {s}.claimer SET seq = greatest(number, newest), at = t WHERE owner = who;
-    head.state := CASE WHEN number > newest THEN 0 WHEN number = newest THEN 1 ELSE 2 END;
     IF head.state = 1 THEN
         RETURN QUERY SELECT * FROM {s}.job WHERE state = 2 AND owner = who AND seq = number;
     END IF;
-    FOR i IN 1 .. cardinality(queues) LOOP
+    -- Most lanes are empty: one look at all of them. That `lim` was read keeps `paused` as it is until the end.
+    SELECT array_agg(l.n ORDER BY l.n) FILTER (WHERE d.run_at <= t), min(d.run_at) FILTER (WHERE d.run_at > t)
+      INTO turns, head.lease_until
+      FROM unnest(queues, bands) WITH ORDINALITY AS l (queue, band, n), LATERAL (
+               SELECT j.run_at FROM {s}.job j WHERE j.state = 1 AND NOT j.parked AND j.queue = l.queue AND j.band = l.band
+                ORDER BY j.run_at, j.id LIMIT 1) d
+     WHERE l.queue <> ALL (ARRAY(SELECT p.queue FROM {s}.paused p));
+    IF turns IS NULL THEN
+        RETURN NEXT head;
+        RETURN;
+    END IF;
+    floors := array_fill((-9223372036854775808)::int8, ARRAY[cardinality(turns)]);
+    FOR turn IN 1 .. cardinality(turns) LOOP
         EXIT WHEN head.state <> 0;
-        want := least(maxes[i], left_);
+        i := turns[turn];
+        after := turns[turn + 1];
+        asked := asked + maxes[i];
+        -- Turns of one lane with nothing between them are one.
+        CONTINUE WHEN queues[i] = queues[after] AND bands[i] = bands[after];
+        want := least(asked, left_);
+        asked := 0;
         CONTINUE WHEN want <= 0;
-        wait := false;
-        SELECT count(*) INTO seen FROM (
-            SELECT FROM {s}.job j WHERE j.state = 1 AND NOT j.parked AND j.queue = queues[i] AND j.band = bands[i]
-                AND j.run_at <= t LIMIT want + 16) s;
-        IF seen = 0 THEN
-            floors[i] := t + 1;
-            CONTINUE;
-        END IF;
+        due := ARRAY(
+            SELECT j.id FROM {s}.job j WHERE j.state = 1 AND NOT j.parked AND j.queue = queues[i] AND j.band = bands[i]
+               AND j.run_at <= t
+             ORDER BY j.run_at, j.id LIMIT want + 16);
         -- With more than enough to choose from, what others have locked is left to them. With less, a job that was
         -- locked and left as it was would be missed by everyone: so all wait for each other, in the lane's order.
-        IF seen < want + 16 THEN
-            wait := true;
+        wait := cardinality(due) < want + 16;
+        IF wait THEN
             BEGIN
                 PERFORM set_config('lock_timeout', '200ms', true);
                 -- While it waited, others may have come before. In the end the first that are there are ours.
                 FOR again IN 1 .. 5 LOOP
-                    SELECT * INTO ids, found_, late, keyed, used, upto, held
-                      FROM {s}.pick_1(queues[i], bands[i], t, want, room, first, true);
-                    EXIT WHEN held IS NOT DISTINCT FROM {s}.due_1(queues[i], bands[i], t, want);
+                    SELECT array_agg(h.id), array_agg(h.run_at), array_agg(h.size), sum(h.size), bool_or(h.expires_at <= t),
+                           bool_or(h.links & 1 = 1)
+                      INTO ids, ats, sizes, used, late, keyed
+                      FROM (SELECT j.id, j.run_at, j.expires_at, j.links,
+                                   (coalesce(octet_length(j.payload), 0) + coalesce(octet_length(j.progress), 0))::int8 AS size
+                              FROM {s}.job j WHERE j.state = 1 AND NOT j.parked AND j.queue = queues[i] AND j.band = bands[i]
+                               AND j.run_at <= t
+                             ORDER BY j.run_at, j.id LIMIT want FOR NO KEY UPDATE) h;
+                    due := ARRAY(
+                        SELECT j.id FROM {s}.job j WHERE j.state = 1 AND NOT j.parked AND j.queue = queues[i]
+                           AND j.band = bands[i] AND j.run_at <= t
+                         ORDER BY j.run_at, j.id LIMIT want);
+                    EXIT WHEN coalesce(ids, '{}') = due;
                 END LOOP;
             EXCEPTION WHEN lock_not_available THEN
                 wait := false;
             END;
         END IF;
         IF NOT wait THEN
-            SELECT * INTO ids, found_, late, keyed, used, upto, held
-              FROM {s}.pick_1(queues[i], bands[i], t, want, room, first, false);
+            SELECT array_agg(h.id), array_agg(h.run_at), array_agg(h.size), sum(h.size), bool_or(h.expires_at <= t),
+                   bool_or(h.links & 1 = 1)
+              INTO ids, ats, sizes, used, late, keyed
+              FROM (SELECT j.id, j.run_at, j.expires_at, j.links,
+                           (coalesce(octet_length(j.payload), 0) + coalesce(octet_length(j.progress), 0))::int8 AS size
+                      FROM {s}.job j WHERE j.state = 1 AND NOT j.parked AND j.queue = queues[i] AND j.band = bands[i]
+                       AND j.run_at <= t
+                     ORDER BY j.run_at, j.id LIMIT want FOR NO KEY UPDATE SKIP LOCKED) h;
         END IF;
-        -- What came into the lane since is behind this claim.
-        floors[i] := CASE WHEN wait AND found_ < want THEN t + 1 ELSE coalesce(upto, floors[i]) END;
-        CONTINUE WHEN found_ = 0;
         IF late THEN
             RAISE EXCEPTION 'one has expired' USING ERRCODE = 'TW001';
         END IF;
-        IF found_ > coalesce(cardinality(ids), 0) THEN
-            floors[i] := coalesce(upto, -9223372036854775808);
+        found_ := coalesce(cardinality(ids), 0);
+        fit := found_;
+        IF used > room THEN
+            -- The first of all is given whatever its size.
+            fit := CASE WHEN first THEN 1 ELSE 0 END;
+            used := CASE WHEN first THEN least(sizes[1], room) ELSE 0 END;
+            WHILE used + sizes[fit + 1] <= room LOOP
+                fit := fit + 1;
+                used := used + sizes[fit];
+            END LOOP;
+            ids := ids[:fit];
         END IF;
-        EXIT WHEN ids IS NULL;
+        -- What came into the lane since it was dry is behind this claim.
+        floors[turn] := CASE WHEN wait AND fit < want AND fit = found_ THEN t + 1 ELSE coalesce(ats[fit], floors[turn]) END;
+        CONTINUE WHEN found_ = 0;
+        EXIT WHEN fit = 0;
         RETURN QUERY UPDATE {s}.job j SET state = 2, attempt = j.attempt + 1, token = j.token + 1, owner = who,
                             seq = number, lease = lasts, lease_until = {s}.after_1(t, lasts), settled = NULL, started_at = t
-                       FROM unnest(ids) AS d (id) WHERE j.id = d.id RETURNING j.*;
+                      WHERE j.id = ANY (ids) RETURNING j.*;
         IF keyed THEN
             DELETE FROM {s}.hold h USING unnest(ids) AS d (id) WHERE h.id = d.id AND h.hold = 0;
         END IF;
-        INSERT INTO {s}.tally (queue, pending, running) VALUES (queues[i], -cardinality(ids), cardinality(ids));
+        INSERT INTO {s}.tally (queue, pending, running) VALUES (queues[i], -fit, fit);
         first := false;
-        left_ := left_ - cardinality(ids);
+        left_ := left_ - fit;
         room := room - used;
-        EXIT WHEN found_ > cardinality(ids);
+        EXIT WHEN fit < found_;
     END LOOP;
-    head.run_at := t;
-    SELECT min(d.run_at) INTO head.lease_until
-      FROM (SELECT q, b, max(f) AS f FROM unnest(queues, bands, floors) AS l (q, b, f) GROUP BY q, b) l, LATERAL (
-               SELECT j.run_at FROM {s}.job j WHERE j.state = 1 AND NOT j.parked AND j.queue = l.q AND j.band = l.b
-                  AND j.run_at >= l.f
-                ORDER BY j.run_at, j.id LIMIT 1) d
-     WHERE NOT EXISTS (SELECT FROM {s}.paused p WHERE p.queue = l.q);
+    SELECT least(head.lease_until, min(d.run_at)) INTO head.lease_until
+      FROM (SELECT queues[f.i] AS queue, bands[f.i] AS band, max(f.at) AS at
+              FROM unnest(turns, floors) AS f (i, at) GROUP BY 1, 2) l, LATERAL (
+               SELECT j.run_at FROM {s}.job j WHERE j.state = 1 AND NOT j.parked AND j.queue = l.queue AND j.band = l.band
+                  AND j.run_at >= l.at
+                ORDER BY j.run_at, j.id LIMIT 1) d;
     RETURN NEXT head;
 END $$;
 

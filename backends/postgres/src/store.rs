@@ -331,9 +331,7 @@ impl JobStore for Postgres {
     async fn claim(&self, req: &ClaimReq) -> Result<Claimed, StoreError> {
         let inner = &self.0;
         let asked = Asked::of(req, inner.now());
-        let rows = inner
-            .one(&fast::claim_sql(), &asked.params(), Doubt::Done)
-            .await;
+        let rows = inner.one(fast::CLAIM, &asked.params(), Doubt::Done).await;
         match rows {
             Err(Failed::TooShort) => inner.transact(&Claim(req)).await,
             Err(failed) => Err(failed.into_store(Doubt::Done)),

@@ -71,17 +71,16 @@ struct Beside {
 impl Tx<'_> {
     async fn page(&self, after: Option<Bits>) -> Result<Vec<(Stored, Beside)>, Failed> {
         let sql = format!(
-            "SELECT {COLUMNS}, prune_at, keep FROM {{s}}.job WHERE $1::uuid IS NULL OR id > $1 \
-             ORDER BY id LIMIT $2"
+            "SELECT {COLUMNS} FROM {{s}}.job WHERE $1::uuid IS NULL OR id > $1 ORDER BY id LIMIT $2"
         );
         let params: [Param<'_>; 2] = [(&after, Type::UUID), (&PAGE, Type::INT8)];
         let mut all = Vec::new();
         for row in &self.query(&sql, &params).await? {
             let beside = Beside {
-                band: row.try_get(28)?,
-                expires: row.try_get(29)?,
-                prune: row.try_get(30)?,
-                keep: row.try_get(31)?,
+                band: row.try_get(18)?,
+                expires: row.try_get(12)?,
+                prune: row.try_get(11)?,
+                keep: row.try_get(5)?,
             };
             all.push((row::read(row)?, beside));
         }

@@ -16,9 +16,7 @@ type Param<'a> = (&'a (dyn ToSql + Sync), Type);
 
 const ENQUEUE: &str = "SELECT id, digest FROM tideway.enqueue_1\
     ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
-const CLAIM: &str = "SELECT id, digest, run_at, token, enqueued_at, seq, lease_until, lease, started_at, \
-    ended_at, owner, attempt, crashes, returns, state, links, settled, flags, parked, queue, kind, grp, waits, \
-    more, spec, payload, progress, result, band FROM tideway.claim_1($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+const CLAIM: &str = "SELECT * FROM tideway.claim_1($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 const SUCCEED: &str = "SELECT codes, hints FROM tideway.succeed_1($1, $2, $3, $4, $5, $6)";
 
 const OWNER: Uuid = Uuid::from_u128(7);
@@ -63,7 +61,7 @@ impl Bare {
         let rows = self.clients[0].query_typed(CLAIM, &params).await;
         let rows = rows.expect("claimed");
         let jobs = rows.iter().filter_map(|row| {
-            let (spec, payload): (Option<&[u8]>, Option<&[u8]>) = (row.get(24), row.get(25));
+            let (spec, payload): (Option<&[u8]>, Option<&[u8]>) = (row.get(28), row.get(29));
             std::hint::black_box((spec, payload));
             Some((row.get::<_, Option<Uuid>>(0)?, row.get(3)))
         });
