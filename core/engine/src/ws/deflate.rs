@@ -77,11 +77,8 @@ impl Parameters {
                 }
                 CLIENT_BITS => {
                     let bits = value.as_deref().map(bits);
-                    let valid = bits != Some(None);
-                    (
-                        std::mem::replace(&mut read.client_bits, Some(bits.flatten())).is_some(),
-                        valid,
-                    )
+                    let twice = read.client_bits.replace(bits.flatten()).is_some();
+                    (twice, bits != Some(None))
                 }
                 _ => return None,
             };

@@ -124,9 +124,12 @@ impl Driven {
     fn write(&mut self, most: usize) -> usize {
         let mut slices = [IoSlice::new(&[]); 4];
         let count = self.conn.poll_transmit(&mut slices);
-        let bytes: Vec<u8> = slices[..count].iter().flat_map(|s| s.to_vec()).collect();
-        let taken = bytes.len().min(most);
-        self.sent.extend_from_slice(&bytes[..taken]);
+        let mut taken = 0;
+        for slice in &slices[..count] {
+            let some = slice.len().min(most - taken);
+            self.sent.extend_from_slice(&slice[..some]);
+            taken += some;
+        }
         self.conn.handle_tx(self.now, taken);
         self.look();
         taken

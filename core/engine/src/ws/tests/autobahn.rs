@@ -19,10 +19,10 @@ fn run_in(role: Role, config: Config, stream: &[u8], piece: usize) -> Result {
     for piece in stream.chunks(piece) {
         let before = driven.said.len();
         driven.receive(piece);
-        for said in driven.said[before..].to_vec() {
+        for said in &driven.said[before..] {
             let message = match said {
-                Said::Text(text) => Encoded::from_string(text),
-                Said::Binary(data) => Encoded::from_bytes(data.into()),
+                Said::Text(text) => Encoded::text(text),
+                Said::Binary(data) => Encoded::binary(data),
                 _ => continue,
             };
             // A handler that answers late still answers: Close goes last.

@@ -82,6 +82,7 @@ fn piece() -> impl Strategy<Value = Piece> {
                     payload,
                     deflate,
                     wrong_mask,
+                    long: code % 64 == 1,
                 }
             },
         )
