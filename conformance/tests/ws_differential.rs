@@ -252,7 +252,7 @@ fn orderly(rng: &mut Rng, role: Role) -> Vec<u8> {
                 0 => first |= 0x10 << rng.below(3),
                 1 => {
                     first =
-                        first & 0x80 | [3, 4, 5, 6, 7, 11, 12, 13, 14, 15][rng.below(10) as usize]
+                        first & 0x80 | [3, 4, 5, 6, 7, 11, 12, 13, 14, 15][rng.below(10) as usize];
                 }
                 2 => {
                     key = if key.is_some() {
@@ -350,7 +350,9 @@ fn compare(flipped: bool, make: fn(&mut Rng, Role) -> Vec<u8>) {
         let role = [Role::Server, Role::Client][rng.below(2) as usize];
         let stream = make(rng, role);
         let pieces = cut(rng, &stream);
-        let (ours, theirs) = (ours(role, &pieces), theirs(role, &pieces));
+        let (whole, cut) = (ours(role, &[stream]), ours(role, &pieces));
+        assert_eq!(whole, cut, "chop, seed {seed}, {role:?}");
+        let (ours, theirs) = (cut, theirs(role, &pieces));
         let end = match ours.0.1 {
             Ended::Close(_) => 0,
             Ended::Protocol => 1,

@@ -209,8 +209,7 @@ impl Assembly {
             }
             let inflater = self.message.as_ref().map(|message| &message.inflater);
             let deflated = inflater.is_some_and(Option::is_some);
-            // Both are far below 2^64: no sum overflows.
-            if self.received + head.len > config.max_wire(deflated) {
+            if self.received.saturating_add(head.len) > config.max_wire(deflated) {
                 return Err(Violation::TooBig);
             }
         }

@@ -53,6 +53,10 @@ impl Config {
     /// heads, and endless empty blocks inflate to nothing.
     pub(super) fn max_wire(&self, compressed: bool) -> u64 {
         let max = self.max_message as u64;
-        if compressed { max + max / 16 + 64 } else { max }
+        if compressed {
+            max.saturating_add(max / 16 + 64)
+        } else {
+            max
+        }
     }
 }

@@ -1,28 +1,31 @@
 //! One connection after its handshake: frames in, frames out, and when to give up. It holds bytes only of
 //! what came in part and of what waits to be sent.
 
-use std::borrow::Cow;
+mod receive;
+
 use std::io::IoSlice;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::assembly::{Assembly, Step, Whole};
-use super::code::{CloseCode, CloseFrame, MAX_REASON};
+use super::assembly::Assembly;
+use super::code::{CloseCode, MAX_REASON};
 use super::codecs::Codecs;
 use super::compression::Compression;
 use super::config::Config;
 use super::deflate::Deflate;
 use super::encoded::{Encoded, Frame, MIN_DEFLATE, masked};
 use super::end::{End, Violation};
-use super::event::{Data, Event};
-use super::head::{self, DEFLATED, FIN, Head, opcode};
+use super::event::Event;
+use super::head::{self, DEFLATED, FIN, opcode};
 use super::life::{Demand, Life};
-use super::mask::mask;
 use super::out::Out;
 use super::phase::{On, Phase, TABLE, next};
 use crate::rng::{Rng, Seed};
 use crate::table::Transition;
 use crate::time::Mono;
+
+/// The longest payload of a control frame, in bytes (RFC 6455 §5.5).
+const MAX_PING: usize = 125;
 
 /// Which side of the connection this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -67,6 +70,36 @@ pub enum Role {
 /// | close | from the decision to close | after its limit: cut |
 ///
 /// Read once more before telling it the time: a byte that is here already is life.
+///
+/// # Example
+///
+/// A server that echoes text, given the bytes of one read:
+///
+/// ```
+/// use std::io::IoSlice;
+/// use std::sync::Arc;
+/// use tideway_engine::ws::{Codecs, Config, Conn, Encoded, Event, Role};
+/// use tideway_engine::{Mono, Seed};
+///
+/// let (now, mut codecs) = (Mono::START, Codecs::default());
+/// let config = Arc::new(Config::default());
+/// let mut conn = Conn::new(Role::Server, config, None, &Seed::from_u64(7), now);
+///
+/// // "Hello", masked (RFC 6455 §5.7).
+/// let mut read = *b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
+/// let mut input = &mut read[..];
+/// while let Some(event) = conn.handle_rx(now, &mut input, &mut codecs) {
+///     if let Event::Text(text) = event {
+///         conn.send(Encoded::text(&text), &mut codecs)?;
+///     }
+/// }
+/// let mut slices = [IoSlice::new(&[]); 8];
+/// assert_eq!(conn.poll_transmit(&mut slices), 1);
+/// assert_eq!(&*slices[0], b"\x81\x05Hello");
+/// conn.handle_tx(now, 7);
+/// assert_eq!(conn.queued(), 0);
+/// # Ok::<(), tideway_engine::ws::SendError>(())
+/// ```
 #[derive(Debug)]
 pub struct Conn {
     config: Arc<Config>,
@@ -97,6 +130,9 @@ pub enum SendError {
     /// The queue is over its cap: ask [`Conn::has_room`] first, and send again once bytes were taken.
     #[error("the queue is full")]
     Full,
+    /// The payload of a Ping does not fit into a control frame.
+    #[error("a ping has at most {MAX_PING} bytes")]
+    PingTooLong,
 }
 
 /// Why a close was not begun.
@@ -203,14 +239,7 @@ impl Conn {
             *input = &mut [];
             return None;
         }
-        if self.assembly.is_some() {
-            return self.assemble(now, input, codecs);
-        }
-        match head::parse(input, &self.rules(false)) {
-            Ok(Some(head)) if is_whole(&head, input.len()) => self.take_whole(now, input, &head),
-            Ok(_) => self.assemble(now, input, codecs),
-            Err(violation) => self.refuse(now, input, violation),
-        }
+        self.receive(now, input, codecs)
     }
 
     /// `bytes` of what [`poll_transmit`](Self::poll_transmit) lent were taken for writing.
@@ -298,7 +327,7 @@ impl Conn {
         Ok(())
     }
 
-    /// Queues a Ping of up to 125 bytes, more of which are cut off. The heartbeat needs none of these.
+    /// Queues a Ping of up to 125 bytes. The heartbeat needs none of these.
     ///
     /// # Errors
     ///
@@ -307,10 +336,13 @@ impl Conn {
         if !self.is_open() {
             return Err(SendError::Closed);
         }
+        if payload.len() > MAX_PING {
+            return Err(SendError::PingTooLong);
+        }
         if self.out.len() > self.config.max_queue {
             return Err(SendError::Full);
         }
-        let ping = self.control_frame(opcode::PING, &payload[..payload.len().min(125)]);
+        let ping = self.control_frame(opcode::PING, payload);
         self.out.push_ping(&ping);
         Ok(())
     }
@@ -372,139 +404,6 @@ impl Conn {
     #[inline]
     fn reads(&self) -> bool {
         matches!(self.phase, Phase::Open | Phase::Closing | Phase::Awaiting)
-    }
-
-    #[inline]
-    fn rules(&self, within: bool) -> head::Rules {
-        head::Rules {
-            masked: self.keys.is_none(),
-            deflate: self.compression.is_some(),
-            within,
-            longest: self.config.max_frame as u64,
-        }
-    }
-
-    /// A frame that lies whole at the start of `input` and is a message of its own, or control.
-    #[inline]
-    fn take_whole<'a>(
-        &mut self,
-        now: Mono,
-        input: &mut &'a mut [u8],
-        head: &Head,
-    ) -> Option<Event<'a>> {
-        let len = head.len as usize;
-        if len > self.config.max_message && !head.is_control() {
-            return self.refuse(now, input, Violation::TooBig);
-        }
-        let (frame, rest) = std::mem::take(input).split_at_mut(head.size + len);
-        *input = rest;
-        let payload = &mut frame[head.size..];
-        if self.keys.is_none() {
-            mask(payload, head.key);
-        }
-        let payload = &*payload;
-        match head.opcode() {
-            opcode::BINARY => Some(Event::Binary(Data::Lent(payload))),
-            opcode::TEXT => match std::str::from_utf8(payload) {
-                Ok(text) => Some(Event::Text(Cow::Borrowed(text))),
-                Err(_) => self.refuse(now, input, Violation::Utf8),
-            },
-            code => self.control(now, input, code, Data::Lent(payload)),
-        }
-    }
-
-    /// Everything that does not lie whole at the start of `input`.
-    #[inline(never)]
-    fn assemble<'a>(
-        &mut self,
-        now: Mono,
-        input: &mut &'a mut [u8],
-        codecs: &mut Codecs,
-    ) -> Option<Event<'a>> {
-        let mut assembly = match self.assembly.take() {
-            Some(assembly) => assembly,
-            None => Box::new(Assembly::new(now)),
-        };
-        loop {
-            let rules = self.rules(assembly.message.is_some());
-            let compression = self.compression.as_mut();
-            let step = assembly.take(input, &rules, &self.config, codecs, compression);
-            let event = match step {
-                Ok(Step::Fragment) => continue,
-                Ok(Step::More) => None,
-                Ok(Step::Control(code, payload)) => {
-                    self.control(now, input, code, Data::Owned(payload))
-                }
-                Ok(Step::Message) => match assembly.finish(&self.config, codecs) {
-                    Ok((whole, inflater)) => {
-                        if let (Some(compression), Some(inflater)) =
-                            (&mut self.compression, inflater)
-                        {
-                            compression.give_back(inflater, codecs);
-                        }
-                        Some(match whole {
-                            Whole::Text(text) => Event::Text(Cow::Owned(text)),
-                            Whole::Binary(data) => Event::Binary(Data::Owned(data.into())),
-                        })
-                    }
-                    Err(violation) => self.refuse(now, input, violation),
-                },
-                Err(violation) => self.refuse(now, input, violation),
-            };
-            if self.reads() && !assembly.is_empty() {
-                self.assembly = Some(assembly);
-            }
-            return event;
-        }
-    }
-
-    fn control<'a>(
-        &mut self,
-        now: Mono,
-        input: &mut &'a mut [u8],
-        code: u8,
-        payload: Data<'a>,
-    ) -> Option<Event<'a>> {
-        match code {
-            opcode::PING => {
-                // Nothing follows our Close (RFC 6455 §5.5.1).
-                if matches!(self.phase, Phase::Open | Phase::Closing) && !self.out.close_begun() {
-                    let pong = self.control_frame(opcode::PONG, &payload);
-                    self.out.push_pong(&pong);
-                }
-                Some(Event::Ping(payload))
-            }
-            opcode::PONG => Some(Event::Pong(payload)),
-            _ => match read_close(&payload) {
-                Ok(frame) => {
-                    *input = &mut [];
-                    if self.is_open() {
-                        self.queue_close(frame.code, "");
-                    }
-                    self.report(if self.asked {
-                        End::Answered(frame)
-                    } else {
-                        End::Peer(frame)
-                    });
-                    self.step(now, On::PeerClose);
-                    None
-                }
-                Err(violation) => self.refuse(now, input, violation),
-            },
-        }
-    }
-
-    /// A violation: what follows it is not looked at.
-    #[cold]
-    fn refuse<'a>(
-        &mut self,
-        now: Mono,
-        input: &mut &'a mut [u8],
-        violation: Violation,
-    ) -> Option<Event<'a>> {
-        *input = &mut [];
-        self.violation(now, violation);
-        None
     }
 
     fn violation(&mut self, now: Mono, violation: Violation) {
@@ -594,27 +493,4 @@ impl Conn {
             None => message.into_frame(),
         }
     }
-}
-
-/// Whether a frame is all here and needs no assembly.
-#[inline]
-fn is_whole(head: &Head, here: usize) -> bool {
-    head.is_final() && !head.is_deflated() && head.len <= (here - head.size) as u64
-}
-
-/// The payload of a Close (RFC 6455 §5.5.1).
-fn read_close(payload: &[u8]) -> Result<CloseFrame, Violation> {
-    let Some((code, reason)) = payload.split_first_chunk() else {
-        return if payload.is_empty() {
-            Ok(CloseFrame::default())
-        } else {
-            Err(Violation::Close)
-        };
-    };
-    let code = CloseCode::new(u16::from_be_bytes(*code)).ok_or(Violation::Close)?;
-    let reason = std::str::from_utf8(reason).map_err(|_| Violation::Utf8)?;
-    Ok(CloseFrame {
-        code: Some(code),
-        reason: reason.into(),
-    })
 }

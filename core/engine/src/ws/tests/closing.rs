@@ -199,3 +199,16 @@ fn a_reason_that_does_not_fit_is_refused() {
     let fits = driven.conn.close(driven.now, CloseCode::NORMAL, &long[1..]);
     assert_eq!(fits, Ok(()));
 }
+
+#[test]
+fn a_ping_that_comes_while_our_close_goes_out_does_not_break_into_it() {
+    let mut driven = Driven::still(Role::Server);
+    driven
+        .conn
+        .close(driven.now, CloseCode::NORMAL, "bye")
+        .unwrap();
+    driven.write(1);
+    driven.receive(&masked(0x89, b"still there?"));
+    driven.flush();
+    assert_eq!(frames(&driven.sent), [(0x88, payload(1000, "bye"))]);
+}

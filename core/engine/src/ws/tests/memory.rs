@@ -53,6 +53,26 @@ fn a_message_in_parts_takes_what_came_not_what_was_announced() {
 }
 
 #[test]
+fn what_will_never_be_complete_is_dropped() {
+    for last in [
+        masked(0x88, b""),
+        masked(0x83, b""),
+        masked(0x00, b"\xff"),
+        masked(0x01, b""),
+    ] {
+        for piece in [1, 1000] {
+            let mut driven = Driven::still(Role::Server);
+            driven.receive(&masked(0x01, &[b'x'; 1000]));
+            assert!(driven.conn.held() >= 1000);
+            for piece in last.chunks(piece) {
+                driven.receive(piece);
+            }
+            assert_eq!(driven.conn.held(), 0, "{last:x?}");
+        }
+    }
+}
+
+#[test]
 fn a_kept_message_has_no_spare_room() {
     let config = still();
     let mut driven = Driven::new(Role::Server, config, None);
@@ -138,6 +158,20 @@ fn the_queue_has_a_cap() {
     let Driven { conn, codecs, .. } = &mut driven;
     conn.send(large, codecs).unwrap();
     assert_eq!(conn.send(message, codecs), Err(SendError::Full));
+}
+
+#[test]
+fn our_own_pings_have_caps_too() {
+    let config = Config {
+        max_queue: 1000,
+        ..still()
+    };
+    let mut driven = Driven::new(Role::Server, config, None);
+    let refused = driven.conn.ping(&[0; 126]);
+    assert_eq!(refused, Err(SendError::PingTooLong));
+    let taken = (0..100).filter(|_| driven.conn.ping(&[0; 125]).is_ok());
+    assert_eq!(taken.count(), 8);
+    assert!(driven.conn.queued() <= 1127, "{}", driven.conn.queued());
 }
 
 #[test]
