@@ -205,6 +205,24 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn a_length_takes_the_fewest_bytes() {
+        let rules = Rules {
+            masked: false,
+            deflate: false,
+            within: false,
+            longest: u64::MAX,
+        };
+        let parsed = |bytes: &[u8]| parse(bytes, &rules).map(|head| head.map(|head| head.len));
+        assert_eq!(parsed(&[0x82, 126, 0, 125]), Err(Violation::Length));
+        assert_eq!(parsed(&[0x82, 126, 0, 126]), Ok(Some(126)));
+        let long = |len: u64| [&[0x82, 127], &len.to_be_bytes()[..]].concat();
+        assert_eq!(parsed(&long(0xffff)), Err(Violation::Length));
+        assert_eq!(parsed(&long(0x1_0000)), Ok(Some(0x1_0000)));
+        assert_eq!(parsed(&long(1 << 63)), Err(Violation::Length));
+        assert_eq!(parsed(&long((1 << 63) - 1)), Ok(Some((1 << 63) - 1)));
+    }
+
     proptest! {
         #[test]
         fn what_is_written_is_read(len in prop_oneof![0..200_usize, 65_000..66_000_usize, 0..1_usize << 40], key: Option<[u8; 4]>) {

@@ -51,6 +51,58 @@ fn control_frames_go_between_data_frames_ahead_of_those_queued() {
     assert!(out.urgent.is_none() && out.more.capacity() == 0);
 }
 
+/// Pongs of ten bytes, numbered, until the queue is over its cap; how many.
+fn flood(out: &mut Out) -> usize {
+    for i in 0.. {
+        let before = out.len();
+        out.push_pong(format!("{i:010}").as_bytes());
+        if out.len() == before {
+            return i;
+        }
+    }
+    0
+}
+
+#[test]
+fn the_latest_pong_takes_the_place_of_the_one_before_but_not_of_one_begun() {
+    let mut out = Out::default();
+    let last = flood(&mut out);
+    let all = sent(&out);
+    assert!(all.ends_with(format!("{last:010}").as_bytes()));
+    // One large Pong, begun: it is finished.
+    let mut out = Out::default();
+    out.push_pong(&[b'x'; MAX_CONTROL + 100]);
+    out.take(10);
+    out.push_pong(b"next");
+    assert_eq!(out.len(), MAX_CONTROL + 90 + 4);
+    // Our Ping is never dropped for a Pong.
+    let mut out = Out::default();
+    flood(&mut out);
+    out.push_ping(b"ping");
+    out.push_pong(b"pong");
+    out.push_pong(b"last");
+    assert!(sent(&out).ends_with(b"pinglast"));
+}
+
+#[test]
+fn a_queue_that_never_runs_dry_does_not_grow() {
+    let mut out = Out::default();
+    for i in 0..100_000 {
+        out.push_pong(b"0123456789");
+        if i % 2 == 0 {
+            out.push_ping(b"ping");
+        }
+        // All but three bytes: the last of a Ping go with the round after.
+        let waiting = out.len();
+        assert_eq!(out.take(waiting - 3).ping, i % 2 == 1);
+        let capacity = out
+            .urgent
+            .as_ref()
+            .map_or(0, |urgent| urgent.frames.capacity());
+        assert!(capacity < 1000, "{capacity}");
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Act {
     Data(usize),
