@@ -26,6 +26,7 @@ mod time;
 mod timers;
 mod uuid;
 pub mod wire;
+pub mod ws;
 
 pub use chunks::Chunks;
 pub use date::{http_date, rfc3339};
