@@ -46,7 +46,8 @@ const EVENTS: usize = 1 << 16;
 /// - **A** questions: [`counts`](Self::counts), [`direct`](Self::direct), [`is_member`](Self::is_member),
 ///   [`members`](Self::members), [`present`](Self::present), [`is_subscribed`](Self::is_subscribed)
 /// - **B** inputs, which never fail: [`handle_gone`](Self::handle_gone), [`handle_remote`](Self::handle_remote),
-///   [`handle_subscribed`](Self::handle_subscribed), [`handle_lost`](Self::handle_lost),
+///   [`handle_connected`](Self::handle_connected), [`handle_subscribed`](Self::handle_subscribed),
+///   [`handle_lost`](Self::handle_lost),
 ///   [`handle_node_seen`](Self::handle_node_seen), [`handle_node_down`](Self::handle_node_down),
 ///   [`handle_timeout`](Self::handle_timeout)
 /// - **C** commands: [`register`](Self::register), [`join`](Self::join), [`leave`](Self::leave),
@@ -512,7 +513,14 @@ impl<M: Clone, F: Frame> Rooms<M, F> {
         }
         let empty = room.members() == 0;
         if empty {
+            // Whoever comes next lists anew.
+            let topic = &room.topic;
+            self.events.retain(|event| event.topic() != topic);
+            (room.gap_told, room.relist_told) = (false, false);
             self.counts.log -= room.hush();
+            if std::mem::take(&mut room.ready) {
+                self.ready.retain(|ready| *ready != ix);
+            }
         }
         if let Some(user) = &member.user {
             let (last_here, last) = room.presence.leave(user);
@@ -548,24 +556,14 @@ impl<M: Clone, F: Frame> Rooms<M, F> {
 
     /// Drops a topic nobody is in.
     fn forget(&mut self, ix: u32) {
-        let Some(mut room) = self.rooms[ix as usize].take() else {
+        let Some(room) = self.rooms[ix as usize].take() else {
             return;
         };
         self.vacant.push(ix);
         self.names.remove(&room.topic);
         self.alarms.clear_topic(ix);
         self.wanted.remove(&ix);
-        self.counts.log -= room.hush();
         self.counts.present -= room.presence.total();
-        if room.ready {
-            self.ready.retain(|ready| *ready != ix);
-        }
-        let topic = &room.topic;
-        if room.gap_told || room.relist_told {
-            self.events.retain(|event| {
-                !matches!(event, Event::Gap { topic: at, .. } | Event::Relist { topic: at } if at == topic)
-            });
-        }
         if let Some(far) = room.far {
             self.numbers.keep(room.topic, far.seq);
         }

@@ -1,5 +1,8 @@
 //! Properties of outboxes and rooms, and the failures of systems like this one, each under its own name.
 
+mod cluster;
+mod failures;
+mod model;
 mod outboxes;
 
 use bytes::Bytes;

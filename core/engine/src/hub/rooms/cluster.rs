@@ -101,6 +101,21 @@ impl<M: Clone, F: Frame> Rooms<M, F> {
         }
     }
 
+    /// The connection to the broker is there, for the first time or again: what waits goes out at once, and
+    /// others are told where every topic is, for what was said meanwhile is lost.
+    pub fn handle_connected(&mut self, now: Mono) {
+        self.paused = false;
+        self.alarms.clear(Due::Resume, ALL);
+        for ix in 0..self.rooms.len() as u32 {
+            if let Some(far) = self.far(ix)
+                && far.seq > 0
+            {
+                far.digests = DIGESTS;
+                self.alarms.set_once(Due::Digest, ix, now.plus(DIGEST));
+            }
+        }
+    }
+
     /// The broker says that frames of this topic come in from now on.
     pub fn handle_subscribed(&mut self, now: Mono, topic: &Topic) {
         let Some(ix) = self.names.get(topic).copied() else {
@@ -115,11 +130,6 @@ impl<M: Clone, F: Frame> Rooms<M, F> {
         };
         let waiting = std::mem::take(&mut far.waiting);
         let missed = std::mem::take(&mut far.missed);
-        if missed {
-            for peer in far.peers.values_mut() {
-                peer.reset();
-            }
-        }
         self.alarms.clear(Due::Join, ix);
         if missed {
             self.tell_gap(ix, Cause::Reconnected);
@@ -482,6 +492,7 @@ impl<M: Clone, F: Frame> Rooms<M, F> {
         }
     }
 
+    /// A topic had no members for the linger: it is forgotten, once its last words were repeated.
     fn linger(&mut self, now: Mono, ix: u32) {
         let Some(room) = &self.rooms[ix as usize] else {
             return;
@@ -489,18 +500,14 @@ impl<M: Clone, F: Frame> Rooms<M, F> {
         let Some(far) = room.far.as_ref().filter(|_| room.members() == 0) else {
             return;
         };
+        // Asked: an answer that came after a second request would be taken for that one's.
+        let busy = far.digests > 0 || room.presence.has_changed() || far.sub == Sub::Asked;
         let until = far.touched.plus(self.config.linger);
-        if until > now {
-            return self.alarms.set(Due::Linger, ix, until);
-        }
-        if far.sub == Sub::Asked {
-            // An answer that came after a second request would be taken for that one's.
-            return self
-                .alarms
-                .set(Due::Linger, ix, now.plus(self.config.linger.max(COALESCE)));
+        if busy || until > now {
+            let later = if busy { now.plus(COALESCE) } else { now };
+            return self.alarms.set(Due::Linger, ix, until.max(later));
         }
         let (topic, on) = (room.topic.clone(), far.sub == Sub::On);
-        self.announce_changes(now, ix);
         self.step(ix, SubEvent::Unused);
         if on {
             self.unwanted.push_back(topic);

@@ -149,7 +149,8 @@ pub enum Output<F> {
     Event(Event),
 }
 
-/// What happened, for the application.
+/// What happened, for the application. It is told while a topic has members here; when the last one leaves,
+/// what was not taken yet is dropped, and the next one lists who is present.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
@@ -201,6 +202,19 @@ pub enum Event {
 }
 
 impl Event {
+    /// Where it happened.
+    #[must_use]
+    pub const fn topic(&self) -> &Topic {
+        match self {
+            Event::Came { topic, .. }
+            | Event::Went { topic, .. }
+            | Event::Relist { topic }
+            | Event::Gap { topic, .. }
+            | Event::Joined { topic, .. }
+            | Event::Recover { topic, .. } => topic,
+        }
+    }
+
     /// Whether it answers this member's join.
     pub(super) fn answers(&self, who: Conn, at: &Topic) -> bool {
         match self {

@@ -52,7 +52,8 @@ impl Far {
 /// What is known of one other incarnation in one topic.
 #[derive(Debug)]
 pub(super) struct Peer {
-    /// Its last number; none until it is heard of, or after we missed some and told so.
+    /// Its last number; none until it is heard of. It outlives a lost subscription: what was missed shows twice
+    /// rather than never.
     pub(super) seq: Option<u64>,
     /// When it last spoke in this topic.
     pub(super) heard: Mono,
@@ -106,11 +107,6 @@ impl Peer {
         }
         self.seq = Some(seq);
         if seq > next { Heard::Gap } else { Heard::Next }
-    }
-
-    /// We may have missed anything: what it says next is where we start again.
-    pub(super) fn reset(&mut self) {
-        (self.seq, self.version, self.wanted) = (None, None, false);
     }
 
     /// When it counts as silent, if it was `seen` elsewhere.
