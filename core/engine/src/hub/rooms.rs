@@ -28,7 +28,7 @@ use crate::table::Transition;
 use crate::time::Mono;
 use alarms::{Alarms, Due};
 use numbers::Numbers;
-use remote::Far;
+use remote::{Far, Life};
 use room::{Budget, Joining, Room};
 use subscription::Sub;
 
@@ -84,11 +84,13 @@ pub struct Rooms<M, F> {
     wanted: BTreeSet<u32>,
     unwanted: VecDeque<Topic>,
     paused: bool,
+    /// The connection to the broker is lost.
+    away: bool,
     losses: u32,
     announcements: VecDeque<Announce<F>>,
     announced_bytes: usize,
     events: VecDeque<Event>,
-    nodes: BTreeMap<Incarnation, Mono>,
+    nodes: BTreeMap<Incarnation, Life>,
     counts: Counts,
 }
 
@@ -123,6 +125,7 @@ impl<M: Clone, F: Frame> Rooms<M, F> {
             wanted: BTreeSet::new(),
             unwanted: VecDeque::new(),
             paused: false,
+            away: false,
             losses: 0,
             announcements: VecDeque::new(),
             announced_bytes: 0,

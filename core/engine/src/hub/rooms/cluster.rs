@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Entry;
 use super::alarms::Due;
-use super::remote::{Far, Heard, Moved, Peer, SILENCE};
+use super::remote::{Far, Heard, Life, Moved, Peer, SILENCE};
 use super::subscription::{self, Sub, SubEvent};
 use super::{Announce, BATCH, Body, Cause, Event, Joined, Post, Remote, Rooms, Turn};
 use crate::hub::{Conn, Frame, Incarnation, Position, Topic};
@@ -26,6 +26,9 @@ const NODES: usize = 4096;
 /// Pauses before subscribing again.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// While the broker is away, a topic without members is remembered for this long after its last message: then
+/// that others missed it shows with its next one only.
+const PATIENCE: Duration = Duration::from_secs(600);
 /// The deadline of all topics together.
 const ALL: u32 = u32::MAX;
 
@@ -42,7 +45,8 @@ impl<M: Clone, F: Frame> Rooms<M, F> {
         let Some(ix) = self.names.get(&topic).copied() else {
             return Turn::Done;
         };
-        if from == self.config.incarnation || self.far(ix).is_none() {
+        let down = matches!(self.nodes.get(&from), Some(Life::Down(_)));
+        if down || from == self.config.incarnation || self.far(ix).is_none() {
             return Turn::Done;
         }
         if let Body::Ask { of } = body {
@@ -104,7 +108,7 @@ impl<M: Clone, F: Frame> Rooms<M, F> {
     /// The connection to the broker is there, for the first time or again: what waits goes out at once, and
     /// others are told where every topic is, for what was said meanwhile is lost.
     pub fn handle_connected(&mut self, now: Mono) {
-        self.paused = false;
+        (self.paused, self.away) = (false, false);
         self.alarms.clear(Due::Resume, ALL);
         for ix in 0..self.rooms.len() as u32 {
             if let Some(far) = self.far(ix)
@@ -124,7 +128,7 @@ impl<M: Clone, F: Frame> Rooms<M, F> {
         if !self.step(ix, SubEvent::Subscribed) {
             return;
         }
-        self.losses = 0;
+        (self.losses, self.away) = (0, false);
         let Some(far) = self.far(ix) else {
             return;
         };
@@ -142,13 +146,14 @@ impl<M: Clone, F: Frame> Rooms<M, F> {
         self.alarms.set_once(Due::Digest, ix, now.plus(DIGEST));
     }
 
-    /// Frames of this topic, or of all topics if none, do not come in any more, or never did. They are
-    /// subscribed to again after a pause.
+    /// Frames of this topic do not come in any more, or never did; of all topics if none, for the connection to
+    /// the broker is lost. They are subscribed to again after a pause.
     pub fn handle_lost(&mut self, now: Mono, topic: Option<&Topic>) {
         let some = match topic {
             Some(topic) => self.names.get(topic).copied().into_iter().collect(),
             None => (0..self.rooms.len() as u32).collect::<Vec<_>>(),
         };
+        self.away |= topic.is_none();
         let mut lost = false;
         for ix in some {
             let Some(far) = self.far(ix) else {
@@ -172,24 +177,36 @@ impl<M: Clone, F: Frame> Rooms<M, F> {
 
     /// A node was seen alive, on whatever way.
     pub fn handle_node_seen(&mut self, now: Mono, node: Incarnation) {
-        self.nodes.insert(node, now);
-        if self.nodes.len() > NODES
-            && let Some(silent) = self
-                .nodes
-                .iter()
-                .min_by_key(|(_, seen)| **seen)
-                .map(|(node, _)| *node)
-        {
-            self.nodes.remove(&silent);
+        if let Some(Life::Down(_)) = self.note(node, Life::Seen(now)) {
+            // It was not down after all, and what it said meanwhile was not heard.
+            for ix in 0..self.rooms.len() as u32 {
+                if self.far(ix).is_some() {
+                    self.tell_gap(ix, Cause::Missed);
+                }
+            }
         }
     }
 
-    /// A node is known to have ended: its users are gone at once.
-    pub fn handle_node_down(&mut self, _now: Mono, node: Incarnation) {
-        self.nodes.remove(&node);
+    /// A node is known to have ended: its users are gone at once, and its last words still on the way are not
+    /// heard any more.
+    pub fn handle_node_down(&mut self, now: Mono, node: Incarnation) {
+        self.note(node, Life::Down(now));
         for ix in 0..self.rooms.len() as u32 {
             self.forget_peer(ix, node);
         }
+    }
+
+    /// Remembers what was heard of a node last, and forgets the one of which nothing was heard longest if there
+    /// are too many. Returns what was known of it.
+    fn note(&mut self, node: Incarnation, life: Life) -> Option<Life> {
+        let before = self.nodes.insert(node, life);
+        if self.nodes.len() > NODES {
+            let oldest = self.nodes.iter().min_by_key(|(_, life)| life.at());
+            if let Some(oldest) = oldest.map(|(node, _)| *node) {
+                self.nodes.remove(&oldest);
+            }
+        }
+        before
     }
 
     /// Does what is due.
@@ -407,10 +424,12 @@ impl<M: Clone, F: Frame> Rooms<M, F> {
         if here == 0 && far.digests == 0 {
             return;
         }
-        if here == 0 {
-            far.digests -= 1;
+        if !self.away {
+            if here == 0 {
+                far.digests -= 1;
+            }
+            self.announce(ix, Body::Digest { version });
         }
-        self.announce(ix, Body::Digest { version });
         self.alarms.set(Due::Digest, ix, now.plus(DIGEST));
     }
 
@@ -458,7 +477,7 @@ impl<M: Clone, F: Frame> Rooms<M, F> {
         };
         let (mut gone, mut next) = (Vec::new(), None::<Mono>);
         for (node, peer) in far.peers.iter_mut().filter(|(_, peer)| !peer.silent) {
-            let at = peer.silent_at(self.nodes.get(node).copied());
+            let at = peer.silent_at(self.nodes.get(node).map(|life| life.at()));
             if at <= now {
                 gone.push(peer.fall_silent());
             } else {
@@ -501,7 +520,8 @@ impl<M: Clone, F: Frame> Rooms<M, F> {
             return;
         };
         // Asked: an answer that came after a second request would be taken for that one's.
-        let busy = far.digests > 0 || room.presence.has_changed() || far.sub == Sub::Asked;
+        let unsaid = far.digests > 0 && (!self.away || far.touched.plus(PATIENCE) > now);
+        let busy = unsaid || room.presence.has_changed() || far.sub == Sub::Asked;
         let until = far.touched.plus(self.config.linger);
         if busy || until > now {
             let later = if busy { now.plus(COALESCE) } else { now };

@@ -66,6 +66,21 @@ pub(super) struct Peer {
     pub(super) silent: bool,
 }
 
+/// What was heard of a node last, outside of any topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Life {
+    Seen(Mono),
+    Down(Mono),
+}
+
+impl Life {
+    pub(super) const fn at(self) -> Mono {
+        match self {
+            Life::Seen(at) | Life::Down(at) => at,
+        }
+    }
+}
+
 /// How a number fits what was heard before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Heard {
