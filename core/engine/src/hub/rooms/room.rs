@@ -177,6 +177,23 @@ impl<M, F: Frame> Room<M, F> {
         self.next += 1;
     }
 
+    /// Ends the joining of a member: what was kept for it, and behind that what is still to be handed out to it,
+    /// which then counts as handed out.
+    pub(super) fn live(&mut self, slot: u32) -> Option<(&Member<M, F>, Joining<F>)> {
+        let member = self.slots.get_mut(slot as usize)?.as_mut()?;
+        let mut joining = *member.joining.take()?;
+        let batch = if self.cursor <= slot as usize {
+            &self.batch[..]
+        } else {
+            &[]
+        };
+        let owed = batch.iter().chain(&self.pending);
+        let owed = owed.filter(|entry| entry.seq >= member.from);
+        joining.kept.extend(owed.cloned());
+        member.from = self.next;
+        Some((member, joining))
+    }
+
     /// Whether nothing is to be handed out.
     pub(super) fn quiet(&self) -> bool {
         self.batch.is_empty() && self.pending.is_empty()
