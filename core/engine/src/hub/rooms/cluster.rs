@@ -62,7 +62,7 @@ impl<M: Clone, F: Frame> Rooms<M, F> {
         let message = matches!(body, Body::Message { .. });
         let heard = peer.count(seq, message);
         let moved = match &body {
-            Body::Digest { version } => peer.digest(*version),
+            Body::Digest { version, empty } => peer.digest(*version, *empty),
             Body::State { version, users } => {
                 let users = users.iter().take(cap).cloned().collect();
                 peer.state(*version, users)
@@ -418,6 +418,8 @@ impl<M: Clone, F: Frame> Rooms<M, F> {
             return;
         };
         let (version, here) = (room.presence.version, room.presence.here());
+        // Who went a moment ago may be back before it is announced.
+        let empty = here == 0 && !room.presence.has_changed();
         let Some(far) = &mut room.far else {
             return;
         };
@@ -428,7 +430,7 @@ impl<M: Clone, F: Frame> Rooms<M, F> {
             if here == 0 {
                 far.digests -= 1;
             }
-            self.announce(ix, Body::Digest { version });
+            self.announce(ix, Body::Digest { version, empty });
         }
         self.alarms.set(Due::Digest, ix, now.plus(DIGEST));
     }
@@ -453,7 +455,10 @@ impl<M: Clone, F: Frame> Rooms<M, F> {
         }
         let (version, changes) = (room.presence.version, room.presence.changes());
         let body = if version == 0 {
-            Body::Digest { version }
+            Body::Digest {
+                version,
+                empty: true,
+            }
         } else if asked || base == 0 {
             let users = room.presence.own();
             Body::State { version, users }

@@ -98,6 +98,8 @@ pub enum Body<F> {
     Digest {
         /// The version of the list of users; 0 while there never was one.
         version: u64,
+        /// Nobody is in it: the last word of a topic that is about to be forgotten needs no question.
+        empty: bool,
     },
     /// The whole list of users present at the sender.
     State {

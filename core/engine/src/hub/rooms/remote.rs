@@ -139,10 +139,9 @@ impl Peer {
     }
 
     /// It says that its list is at `version`.
-    pub(super) fn digest(&mut self, version: u64) -> Moved {
-        if version == 0 {
-            // It has no list, or lost it together with the topic.
-            self.settle(0);
+    pub(super) fn digest(&mut self, version: u64, empty: bool) -> Moved {
+        if empty {
+            self.settle(version);
             return self.replace(BTreeSet::new());
         }
         if self.version == Some(version) {
