@@ -49,7 +49,7 @@ fn publish(hub: &mut Hub, now: Mono, topic: &Topic, rules: Rules, number: u64) {
 fn fan(hub: &mut Hub) -> Vec<(u64, u64)> {
     let mut got = Vec::new();
     while hub.fan(HOLD, |to, batch| {
-        got.extend(batch.iter().map(|item| (*to, item.frame.number)))
+        got.extend(batch.iter().map(|item| (*to, item.frame.number)));
     }) == Turn::Yours
     {}
     got
@@ -685,6 +685,34 @@ fn comings_and_goings_are_told_together_and_the_whole_list_to_who_asks() {
             empty: false
         }]
     );
+}
+
+#[test]
+fn a_node_whose_list_is_newer_is_asked_until_it_answers() {
+    let mut hub = subscribed();
+    hear(
+        &mut hub,
+        at(0),
+        THEM,
+        0,
+        Body::Digest {
+            version: 3,
+            empty: false,
+        },
+    );
+    let asks = |hub: &mut Hub| {
+        let said = announced(hub).into_iter();
+        said.filter(|said| said.body == Body::Ask { of: Some(THEM) })
+            .count()
+    };
+    assert_eq!(asks(&mut hub), 1, "at once");
+    for second in 1..4 {
+        pass(&mut hub, at(second * 1_000));
+        assert_eq!(asks(&mut hub), 1, "each second");
+    }
+    hear(&mut hub, at(3_500), THEM, 0, state(3, [1]));
+    pass(&mut hub, at(10_000));
+    assert_eq!(asks(&mut hub), 0);
 }
 
 #[test]

@@ -260,10 +260,10 @@ impl Bench {
             self.trace.push(format!("{output:?}"));
             match output {
                 Output::Event(Event::Came { topic, user }) => {
-                    assert!(self.seen.insert((topic, user)))
+                    assert!(self.seen.insert((topic, user)));
                 }
                 Output::Event(Event::Went { topic, user }) => {
-                    assert!(self.seen.remove(&(topic, user)))
+                    assert!(self.seen.remove(&(topic, user)));
                 }
                 _ => {}
             }
@@ -342,13 +342,15 @@ proptest! {
     }
 }
 
+/// After which call, to whom, what.
+type Receipt = (usize, usize, u64);
+
 /// Outboxes behind rooms, some of which nobody reads.
 struct Crowd {
     rooms: Rooms<usize, Numbered>,
     outboxes: Vec<Outbox<Numbered>>,
     stalled: BTreeSet<usize>,
-    /// Which call, to whom, what.
-    trace: Vec<(usize, usize, u64)>,
+    trace: Vec<Receipt>,
 }
 
 impl Crowd {
@@ -386,7 +388,7 @@ fn received(
     policy: Policy,
     frames: &[(usize, u64, bool)],
     stalled: bool,
-) -> (Vec<(usize, usize, u64)>, Vec<Option<Close>>) {
+) -> (Vec<Receipt>, Vec<Option<Close>>) {
     let limits = Limits {
         window: 500,
         queue: 4_000,
