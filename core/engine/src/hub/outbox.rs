@@ -126,7 +126,7 @@ pub enum SendError {
     #[error("the connection is closed: stop sending")]
     Closed,
     /// Too many sends wait already.
-    #[error("1024 sends wait for this connection already: await some of them first")]
+    #[error("1024 sends wait for this connection already: let some of them finish first")]
     Crowded,
     /// Its turn has not come.
     #[error("this ticket's turn has not come: wait until it is told")]

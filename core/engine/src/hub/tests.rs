@@ -2,6 +2,7 @@
 
 mod cluster;
 mod failures;
+mod failures_between_nodes;
 mod model;
 mod outboxes;
 
