@@ -18,6 +18,7 @@
 mod chunks;
 mod date;
 mod duration;
+pub mod hub;
 pub mod jobs;
 mod map;
 mod rng;
