@@ -206,6 +206,41 @@ impl Encoded {
     }
 }
 
+/// A text message.
+impl From<&str> for Encoded {
+    fn from(text: &str) -> Self {
+        Self::text(text)
+    }
+}
+
+/// A text message.
+impl From<String> for Encoded {
+    fn from(text: String) -> Self {
+        Self::from_string(text)
+    }
+}
+
+/// A binary message.
+impl From<&[u8]> for Encoded {
+    fn from(data: &[u8]) -> Self {
+        Self::binary(data)
+    }
+}
+
+/// A binary message.
+impl From<Vec<u8>> for Encoded {
+    fn from(data: Vec<u8>) -> Self {
+        Self::from_bytes(data.into())
+    }
+}
+
+/// A binary message.
+impl From<Bytes> for Encoded {
+    fn from(data: Bytes) -> Self {
+        Self::from_bytes(data)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
