@@ -42,6 +42,7 @@ pub mod many;
 pub mod refusals;
 pub mod runtime;
 pub mod stopping;
+pub mod websocket;
 
 pub use harness::Harness;
 pub use ledger::{Entry, Ledger};
@@ -107,6 +108,13 @@ macro_rules! __cases {
             stopping a_stop_past_its_deadline_cuts_and_says_so,
             stopping a_second_stop_forces,
             stopping a_lame_duck_still_serves,
+            websocket frames_behind_the_handshake_are_not_lost,
+            websocket a_broken_handshake_is_refused_and_the_connection_lives,
+            websocket a_handler_neither_blocks_nor_breaks_the_protocol,
+            websocket a_stalled_reader_makes_its_sender_wait,
+            websocket a_silent_peer_is_cut_by_the_heartbeat,
+            websocket a_stop_closes_sockets_and_cuts_who_does_not_answer,
+            websocket sockets_of_clients_that_vanish_are_gone,
             many ten_thousand_idle_connections alone,
             many connections_over_the_cap_wait,
             listening a_unix_socket_serves,

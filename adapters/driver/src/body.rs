@@ -231,6 +231,11 @@ impl Guard {
         }
     }
 
+    /// The response's head ends the exchange: what follows is no HTTP.
+    pub(crate) fn upgraded(&mut self) {
+        self.end(&End::Upgraded);
+    }
+
     fn fail(&mut self, error: &BodyError) {
         if let Some(mut exchange) = self.exchange.take() {
             exchange.body_failed(exchange.end_time(self.pulse.now()), error);

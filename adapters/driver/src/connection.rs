@@ -11,6 +11,7 @@ use hyper::server::conn::http1;
 #[cfg(feature = "http2")]
 use hyper::server::conn::http2;
 use tideway::pipeline::{Abort, Origin, Pipeline};
+use tideway::ws::Upgrade;
 use tideway::{Mono, Peer, Seed};
 use tideway_engine::wire::{Cut, Watch};
 
@@ -21,6 +22,7 @@ use crate::refusal::Refusals;
 use crate::serve::Alive;
 use crate::service::{Exchanges, Pulses};
 use crate::stop::{Phase, Seat, Stop};
+use crate::websocket::websocket;
 use crate::wire::{Protocol, Wire};
 use crate::{Options, Runtime, Sleep};
 
@@ -59,7 +61,7 @@ pub(crate) async fn connection<R, S>(
     stream: S,
     peer: Peer,
     seed: Seed,
-    _alive: Alive,
+    alive: Alive,
 ) where
     R: Runtime,
     S: hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
@@ -76,19 +78,24 @@ pub(crate) async fn connection<R, S>(
                 origin: origin.clone(),
                 pulses: Pulses::One(around.pulse.clone()),
             };
-            let mut http = pin!(
-                http1::Builder::new()
-                    .max_headers(shared.options.max_headers)
-                    .max_header_size(shared.options.max_head.max(8192))
-                    .max_buf_size(shared.options.max_head.max(8192))
-                    .auto_date_header(false)
-                    .serve_connection(around.wire.clone(), service)
-            );
-            around
-                .run(http.as_mut(), sleep.as_mut(), |http| {
+            let mut http = http1::Builder::new()
+                .max_headers(shared.options.max_headers)
+                .max_header_size(shared.options.max_head.max(8192))
+                .max_buf_size(shared.options.max_head.max(8192))
+                .auto_date_header(false)
+                .serve_connection(around.wire.clone(), service);
+            let ended = around
+                .run(Pin::new(&mut http), sleep.as_mut(), |http| {
                     http.graceful_shutdown();
                 })
-                .await
+                .await;
+            if let Ended::Http(Ok(())) = ended
+                && let Some(upgrade) = around.pulse.take_upgrade()
+            {
+                around.upgrade(http.into_parts(), upgrade, &origin, shared, alive);
+                return;
+            }
+            ended
         }
         #[cfg(not(feature = "http2"))]
         Protocol::Http2 => {
@@ -299,6 +306,27 @@ where
                 Poll::Ready(None)
             }
         }
+    }
+
+    /// Takes the stream back from hyper and gives it to a task of its own: this one has the size of all that HTTP needs.
+    fn upgrade(
+        self,
+        http: http1::Parts<Wire<S>, Exchanges>,
+        upgrade: Upgrade,
+        origin: &Origin,
+        shared: Arc<Shared>,
+        alive: Alive,
+    ) {
+        let Self { rt, wire, .. } = self;
+        drop(http.io);
+        let Some(taken) = wire.take() else {
+            tracing::error!(target: "tideway", peer = %origin.peer(), "closed: HTTP kept the stream of an upgrade");
+            return;
+        };
+        let mut read = Vec::from(http.read_buf);
+        read.extend_from_slice(&taken.unread);
+        let session = upgrade.start(rt.now().mono, &origin.fork(), read);
+        rt.spawn(websocket(rt.clone(), shared, taken, session, alive));
     }
 
     /// What is left to do once hyper is done or cut.

@@ -27,6 +27,7 @@ mod server;
 mod service;
 mod stop;
 mod tasks;
+mod websocket;
 mod wire;
 mod worker;
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
 use tideway::pipeline::{Abort, Exchange, Input};
+use tideway::ws::Upgrade;
 use tideway::{Mono, Now, Wall};
 
 /// Nobody waits for the request body.
@@ -42,6 +43,8 @@ pub(crate) struct Pulse {
     undated: AtomicBool,
     /// The memory of the exchange before, for the next one.
     spare: Mutex<Option<Box<Exchange>>>,
+    /// What becomes of the stream behind the answer that is on its way.
+    upgrade: Mutex<Option<Upgrade>>,
     /// The connection's task, when streams run in tasks of their own.
     task: AtomicWaker,
     /// The connection's, for a stream's.
@@ -64,6 +67,7 @@ impl Pulse {
             closing: AtomicBool::new(false),
             undated: AtomicBool::new(false),
             spare: Mutex::new(None),
+            upgrade: Mutex::new(None),
             task: AtomicWaker::new(),
             parent: None,
         }
@@ -231,6 +235,18 @@ impl Pulse {
     /// What was kept.
     pub(crate) fn take_kept(&self) -> Option<Box<Exchange>> {
         self.spare
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+
+    /// The answer that is on its way is the last of HTTP.
+    pub(crate) fn will_upgrade(&self, upgrade: Upgrade) {
+        *self.upgrade.lock().unwrap_or_else(PoisonError::into_inner) = Some(upgrade);
+    }
+
+    pub(crate) fn take_upgrade(&self) -> Option<Upgrade> {
+        self.upgrade
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take()

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use http::StatusCode;
 use http_body::Body as _;
 use hyper::service::Service;
 use tideway::Request;
@@ -93,7 +94,7 @@ impl Future for Serving {
             this.pulse.set_deadline(deadline.map(|(at, _)| at));
             return Poll::Pending;
         }
-        let response = running.take_response();
+        let mut response = running.take_response();
         let Some(running) = this.running.take() else {
             return Poll::Pending;
         };
@@ -106,7 +107,13 @@ impl Future for Serving {
             this.pulse.set_undated(true);
         }
         this.pulse.wrote();
-        let guard = Guard::new(exchange, this.pulse.clone());
+        let mut guard = Guard::new(exchange, this.pulse.clone());
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS
+            && let Some(upgrade) = response.body_mut().take_upgrade()
+        {
+            guard.upgraded();
+            this.pulse.will_upgrade(upgrade);
+        }
         Poll::Ready(Ok(
             response.map(|body| Outgoing::new(body, guard, this.pieces))
         ))

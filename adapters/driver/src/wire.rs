@@ -40,6 +40,15 @@ pub(crate) struct State<S> {
     refusals: Option<refusal::Refusals>,
 }
 
+/// A stream that is no HTTP any more.
+pub(crate) struct Taken<S> {
+    pub(crate) stream: S,
+    /// The end of the last answer.
+    pub(crate) unsent: Vec<u8>,
+    /// Bytes read that hyper has not seen.
+    pub(crate) unread: Vec<u8>,
+}
+
 struct Prefix {
     bytes: [u8; PREFACE.len()],
     start: u8,
@@ -128,6 +137,22 @@ impl<S: Read + Write + Unpin> Wire<S> {
             prefix.end += read as u8;
             state.watch.handle_rx(self.pulse.now().mono, read);
         }
+    }
+
+    /// The stream; `None` while there is another handle to it.
+    pub(crate) fn take(self) -> Option<Taken<S>> {
+        let state = Arc::into_inner(self.state)?;
+        let mut state = state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let unsent = state.out[state.sent..].to_vec();
+        spare::put(std::mem::take(&mut state.out));
+        let unread = state.prefix.map_or_else(Vec::new, |prefix| {
+            prefix.bytes[usize::from(prefix.start)..usize::from(prefix.end)].to_vec()
+        });
+        Some(Taken {
+            stream: state.stream,
+            unsent,
+            unread,
+        })
     }
 
     /// Writes what is left, then says that no more follows.

@@ -191,6 +191,23 @@ impl<S: Read + Write> Client<S> {
         self.reply_by(Reply::head)
     }
 
+    /// The next `count` bytes, which are no HTTP.
+    #[track_caller]
+    pub fn bytes(&mut self, count: usize) -> Vec<u8> {
+        while self.buf.len() < count {
+            match self.fill() {
+                Ok(0) => fail(
+                    format!("{count} bytes"),
+                    format!("the end, after {:?}", self.seen()),
+                    "an open socket goes on",
+                ),
+                Ok(_) => {}
+                Err(error) => fail(format!("{count} bytes"), error.to_string(), "it is awaited"),
+            }
+        }
+        self.buf.drain(..count).collect()
+    }
+
     #[track_caller]
     fn reply_by(
         &mut self,

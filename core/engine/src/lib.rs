@@ -18,6 +18,7 @@
 mod chunks;
 mod date;
 mod duration;
+pub mod hub;
 pub mod jobs;
 mod map;
 mod rng;
@@ -26,6 +27,7 @@ mod time;
 mod timers;
 mod uuid;
 pub mod wire;
+pub mod ws;
 
 pub use chunks::Chunks;
 pub use date::{http_date, rfc3339};

@@ -11,6 +11,7 @@ use futures_core::Stream;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use crate::error::{BoxError, caught};
+use crate::ws::Upgrade;
 
 mod collect;
 mod filter;
@@ -61,6 +62,8 @@ pub(crate) enum Kind {
     Length(u64),
     /// A producer in this process: a stream, SSE, a filter over another body.
     Stream(BoxBody),
+    /// No bytes of HTTP: with the status 101 the stream becomes a socket.
+    Upgrade(Upgrade),
     /// From the network, with the bytes that may still come before the limit is passed.
     Incoming {
         body: BoxBody,
@@ -117,6 +120,26 @@ impl Body {
         })
     }
 
+    /// None, for a stream becomes a socket behind this response.
+    pub(crate) fn upgrade(upgrade: Upgrade) -> Self {
+        Self(Kind::Upgrade(upgrade))
+    }
+
+    /// What becomes of the stream behind this response, if its status is 101. For drivers.
+    pub fn take_upgrade(&mut self) -> Option<Upgrade> {
+        match std::mem::take(&mut self.0) {
+            Kind::Upgrade(upgrade) => Some(upgrade),
+            kind => {
+                self.0 = kind;
+                None
+            }
+        }
+    }
+
+    pub(crate) fn is_upgrade(&self) -> bool {
+        matches!(self.0, Kind::Upgrade(_))
+    }
+
     /// Whether there is no body at all: nothing will come, nothing was announced.
     pub(crate) fn is_absent(&self) -> bool {
         matches!(self.0, Kind::Empty)
@@ -125,6 +148,9 @@ impl Body {
     /// The body, passed through `filter`.
     #[must_use]
     pub fn filtered(self, filter: Box<dyn Filter>) -> Self {
+        if self.is_upgrade() {
+            return self;
+        }
         if let Kind::Incoming { .. } = self.0 {
             // What a peer sent stays what a peer sent: a later limit counts what the filter made of it.
             return Self::incoming(filter::Filtered::new(self, filter));
@@ -176,7 +202,7 @@ impl HttpBody for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let kind = &mut self.get_mut().0;
         match kind {
-            Kind::Empty | Kind::Length(_) => Poll::Ready(None),
+            Kind::Empty | Kind::Length(_) | Kind::Upgrade(_) => Poll::Ready(None),
             Kind::Full(bytes) => {
                 let bytes = std::mem::take(bytes);
                 *kind = Kind::Empty;
@@ -211,7 +237,7 @@ impl HttpBody for Body {
     #[inline]
     fn is_end_stream(&self) -> bool {
         match &self.0 {
-            Kind::Empty | Kind::Length(_) => true,
+            Kind::Empty | Kind::Length(_) | Kind::Upgrade(_) => true,
             Kind::Full(_) => false,
             Kind::Stream(body) | Kind::Incoming { body, .. } => body.is_end_stream(),
         }
@@ -219,7 +245,7 @@ impl HttpBody for Body {
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
-            Kind::Empty => SizeHint::with_exact(0),
+            Kind::Empty | Kind::Upgrade(_) => SizeHint::with_exact(0),
             Kind::Length(len) => SizeHint::with_exact(*len),
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Stream(body) | Kind::Incoming { body, .. } => body.size_hint(),
@@ -235,6 +261,7 @@ impl std::fmt::Debug for Body {
             Kind::Length(_) => "length only",
             Kind::Stream(_) => "stream",
             Kind::Incoming { .. } => "incoming",
+            Kind::Upgrade(_) => "upgrade",
         };
         write!(f, "Body({kind}, {:?} bytes)", self.exact_len())
     }

@@ -34,6 +34,7 @@ mod spare;
 pub mod stages;
 mod tasks;
 pub mod testing;
+pub mod ws;
 
 pub use app::{App, BuildError};
 pub use body::{Body, BodyError, BoxBody, Collect, DataStream, Filter, Reject};

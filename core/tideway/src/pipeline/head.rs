@@ -15,7 +15,9 @@ pub(super) fn finish(core: &mut Core, wall: Wall) {
         return;
     };
     let status = response.status();
-    if status == StatusCode::NOT_MODIFIED
+    if status == StatusCode::SWITCHING_PROTOCOLS && response.body().is_upgrade() {
+        // The driver takes it.
+    } else if status == StatusCode::NOT_MODIFIED
         || status == StatusCode::NO_CONTENT
         || status.is_informational()
     {

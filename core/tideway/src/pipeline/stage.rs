@@ -136,6 +136,8 @@ pub enum End {
         /// Bytes of the response body.
         bytes: u64,
     },
+    /// The head was accepted for writing, and the stream is no HTTP any more (101).
+    Upgraded,
     /// It was cut.
     Aborted(Abort),
 }

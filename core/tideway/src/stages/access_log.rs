@@ -40,7 +40,7 @@ impl Stage for AccessLog {
         let status = cx.status().map_or(0, |status| status.as_u16());
         let bytes = cx.bytes_out();
         let aborted: Option<&'static str> = match end {
-            End::Complete { .. } => None,
+            End::Complete { .. } | End::Upgraded => None,
             End::Aborted(abort) => Some(abort.reason()),
         };
         if status >= 500 {

@@ -24,7 +24,7 @@ struct Atomics {
 pub struct Counts {
     /// Exchanges begun.
     pub started: u64,
-    /// Ended with the last byte accepted for writing.
+    /// Ended with the last byte accepted for writing, or became something that is not HTTP.
     pub completed: u64,
     /// Cut: client gone, deadline, failed body, stop.
     pub aborted: u64,
@@ -71,7 +71,7 @@ impl Stage for Accounts {
             self.0.panicked.fetch_add(1, Ordering::Release);
         }
         let ended = match end {
-            End::Complete { .. } => &self.0.completed,
+            End::Complete { .. } | End::Upgraded => &self.0.completed,
             End::Aborted(_) => &self.0.aborted,
         };
         ended.fetch_add(1, Ordering::Release);

@@ -393,9 +393,13 @@ impl InFlight {
     }
 
     fn complete(&mut self) {
-        if let Phase::Body(exchange, _) = &self.phase {
+        if let Phase::Body(exchange, body) = &self.phase {
             let bytes = exchange.bytes_out();
-            self.finish_with(End::Complete { bytes });
+            self.finish_with(if body.is_upgrade() {
+                End::Upgraded
+            } else {
+                End::Complete { bytes }
+            });
         }
     }
 

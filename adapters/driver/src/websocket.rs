@@ -1,0 +1,254 @@
+//! A WebSocket's task: it reads, polls the session with the handler in it, writes, and minds the one timer. It is spawned
+//! afresh at the upgrade, so that an idle socket holds nothing of HTTP, and no buffer: these belong to the thread.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::io::IoSlice;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::rt::{Read, ReadBuf, Write};
+use tideway::Mono;
+use tideway::ws::{Codecs, Session};
+
+use crate::connection::Shared;
+use crate::serve::Alive;
+use crate::stop::{Phase, Seat};
+use crate::wire::Taken;
+use crate::{Runtime, Sleep};
+
+/// Timers may fire a hair before the clock agrees; within this they are asked.
+const SLACK: Duration = Duration::from_millis(2);
+/// A thread's read buffer, in bytes.
+const BUFFER: usize = 64 << 10;
+/// Pieces written at once.
+const PIECES: usize = 64;
+/// Reads before other tasks of the thread have their turn.
+const ROUNDS: usize = 16;
+/// When to look at a socket without a deadline: a timer must be set to something.
+const NEVER: Duration = Duration::from_secs(365 * 86_400);
+
+/// Serves one socket to its end, and is counted until then.
+pub(crate) async fn websocket<R, S>(
+    rt: R,
+    shared: Arc<Shared>,
+    taken: Taken<S>,
+    session: Session,
+    _alive: Alive,
+) where
+    R: Runtime,
+    S: Read + Write + Send + Unpin + 'static,
+{
+    let first = session.poll_timeout().map(|(at, _)| at);
+    let first = first.unwrap_or_else(|| rt.now().mono.plus(NEVER));
+    let mut sleep = pin!(rt.sleep_until(first));
+    let mut task = Task {
+        rt,
+        stream: Some(taken.stream),
+        unsent: taken.unsent,
+        session,
+        seat: shared.stop.seat(),
+        armed: Some(first),
+        polled: false,
+        shut: false,
+    };
+    poll_fn(|cx| tools::lent(|tools| task.poll(tools, sleep.as_mut(), cx))).await;
+}
+
+struct Task<R, S> {
+    rt: R,
+    /// `None` once it is closed; the handler may go on for a while.
+    stream: Option<S>,
+    /// The end of the answer to the handshake.
+    unsent: Vec<u8>,
+    session: Session,
+    seat: Seat,
+    /// When the one timer fires; `None` once it has.
+    armed: Option<Mono>,
+    /// Whether the timer knows this task's waker.
+    polled: bool,
+    /// Our half of the stream is closed.
+    shut: bool,
+}
+
+impl<R, S> Task<R, S>
+where
+    R: Runtime,
+    S: Read + Write + Send + Unpin + 'static,
+{
+    fn poll(
+        &mut self,
+        tools: &mut Tools,
+        mut sleep: Pin<&mut R::Sleep>,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        if self.seat.register(cx) {
+            self.polled = false;
+        }
+        self.session.wake();
+        for _ in 0..ROUNDS {
+            let now = self.rt.now().mono;
+            match self.seat.phase() {
+                Phase::Running => {}
+                Phase::Draining => self.session.stop(),
+                Phase::Forced => {
+                    self.session.cut();
+                    return Poll::Ready(());
+                }
+            }
+            let asked = self.session.wants_bytes();
+            let came = asked && self.read(now, tools, cx);
+            if self.session.poll(now, cx, &mut tools.codecs).is_ready() {
+                return Poll::Ready(());
+            }
+            self.write(now, tools, cx);
+            if self.session.is_over() {
+                self.stream = None;
+            }
+            // Once more before a deadline fires: a byte that is here already is life. And once the handler has
+            // made room, for only a stream that was asked wakes this task.
+            let room = !asked && self.session.wants_bytes();
+            if came || room || self.session.has_news() {
+                continue;
+            }
+            match self.tend(now, sleep.as_mut(), cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(()) => {}
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Reads once; whether something came.
+    fn read(&mut self, now: Mono, tools: &mut Tools, cx: &mut Context<'_>) -> bool {
+        let Some(stream) = &mut self.stream else {
+            return false;
+        };
+        let mut buf = ReadBuf::new(&mut tools.buffer);
+        let read = match Pin::new(stream).poll_read(cx, buf.unfilled()) {
+            Poll::Pending => return false,
+            Poll::Ready(Ok(())) => buf.filled().len(),
+            Poll::Ready(Err(_)) => {
+                self.lose(now);
+                return true;
+            }
+        };
+        if read == 0 {
+            self.session.handle_lost(now, false);
+        } else {
+            let bytes = &mut tools.buffer[..read];
+            self.session.handle_rx(now, bytes, &mut tools.codecs);
+        }
+        true
+    }
+
+    /// Writes all there is, as far as the peer takes it.
+    fn write(&mut self, now: Mono, tools: &mut Tools, cx: &mut Context<'_>) {
+        let mut wrote_any = false;
+        while let Some(stream) = &mut self.stream {
+            let mut pieces = [IoSlice::new(&[]); PIECES];
+            let mut count = 0;
+            if !self.unsent.is_empty() {
+                pieces[0] = IoSlice::new(&self.unsent);
+                count = 1;
+            }
+            count += self.session.poll_transmit(&mut pieces[count..]);
+            if count == 0 {
+                break;
+            }
+            let mut stream = Pin::new(stream);
+            let written = if count > 1 && stream.is_write_vectored() {
+                stream.as_mut().poll_write_vectored(cx, &pieces[..count])
+            } else {
+                stream.as_mut().poll_write(cx, &pieces[0])
+            };
+            match written {
+                Poll::Pending => return,
+                Poll::Ready(Ok(0) | Err(_)) => return self.lose(now),
+                Poll::Ready(Ok(bytes)) => {
+                    wrote_any = true;
+                    let head = bytes.min(self.unsent.len());
+                    if head == self.unsent.len() {
+                        self.unsent = Vec::new();
+                    } else {
+                        self.unsent.drain(..head);
+                    }
+                    self.session.handle_tx(now, bytes - head, &mut tools.codecs);
+                }
+            }
+        }
+        let Some(stream) = &mut self.stream else {
+            return;
+        };
+        if wrote_any && matches!(Pin::new(&mut *stream).poll_flush(cx), Poll::Ready(Err(_))) {
+            return self.lose(now);
+        }
+        if self.session.has_sent_all() && !self.shut {
+            // An error is the peer's end, which reading will tell.
+            self.shut = Pin::new(stream).poll_shutdown(cx).is_ready();
+        }
+    }
+
+    /// The stream failed.
+    fn lose(&mut self, now: Mono) {
+        self.stream = None;
+        self.session.handle_lost(now, true);
+    }
+
+    /// Minds the timer. Ready: something was due, look again.
+    fn tend(&mut self, now: Mono, mut sleep: Pin<&mut R::Sleep>, cx: &mut Context<'_>) -> Poll<()> {
+        let next = self.session.poll_timeout().map(|(at, _)| at);
+        if next.is_some_and(|at| at <= now) {
+            self.session.handle_timeout(now);
+            return Poll::Ready(());
+        }
+        // Earlier: moved at once. Later: left alone, and moved when it fires.
+        if let Some(at) = next
+            && self.armed.is_none_or(|armed| at < armed)
+        {
+            sleep.as_mut().reset(at);
+            self.armed = Some(at);
+            self.polled = false;
+        }
+        let Some(armed) = self.armed else {
+            return Poll::Pending;
+        };
+        if self.polled && now.plus(SLACK) < armed {
+            return Poll::Pending;
+        }
+        self.polled = true;
+        sleep.poll(cx).map(|()| self.armed = None)
+    }
+}
+
+/// What a worker thread lends to the socket it polls.
+struct Tools {
+    /// Initialised once, so that no read fills it with zeros first.
+    buffer: Box<[u8]>,
+    codecs: Codecs,
+}
+
+mod tools {
+    use super::{BUFFER, Cell, Codecs, Tools};
+
+    thread_local! {
+        static TOOLS: Cell<Option<Box<Tools>>> = const { Cell::new(None) };
+    }
+
+    /// Runs `work` with this thread's tools. A handler that blocks on an executor which polls another socket has
+    /// that one make tools of its own.
+    pub(super) fn lent<T>(work: impl FnOnce(&mut Tools) -> T) -> T {
+        let mut tools = TOOLS.take().unwrap_or_else(|| {
+            Box::new(Tools {
+                buffer: vec![0; BUFFER].into(),
+                codecs: Codecs::default(),
+            })
+        });
+        let done = work(&mut tools);
+        TOOLS.set(Some(tools));
+        done
+    }
+}

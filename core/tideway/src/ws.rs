@@ -1,0 +1,41 @@
+//! WebSocket (RFC 6455): the upgrade as an extractor, and a socket that names no runtime.
+//!
+//! ```
+//! use tideway::{App, Response, get, ws::{Socket, WebSocketUpgrade}};
+//!
+//! async fn echo(upgrade: WebSocketUpgrade) -> Response {
+//!     upgrade.on_upgrade(|mut socket: Socket| async move {
+//!         while let Some(message) = socket.recv().await {
+//!             if socket.send(message).await.is_err() {
+//!                 break;
+//!             }
+//!         }
+//!     })
+//! }
+//!
+//! let app = App::new().route("/ws", get(echo));
+//! ```
+//!
+//! The request passes every stage of the pipeline, as any other; the exchange is over with the answer 101. From
+//! then on a [`Session`] is the socket: the machine of [`tideway_engine::ws`], the handler, and one small place
+//! under a lock where they meet. A driver gives it bytes and time, and polls it in one task.
+//!
+//! The rejected alternative is a loop inside the handler that reads the stream itself: it answers no Ping and
+//! delivers nothing while the handler waits for a database.
+
+mod closed;
+mod meeting;
+mod message;
+mod origin;
+mod rejection;
+mod session;
+mod socket;
+mod upgrade;
+
+pub use closed::{Cause, Closed};
+pub use message::{Binary, Message, Text};
+pub use rejection::HandshakeRejection;
+pub use session::{Session, Upgrade};
+pub use socket::{CloseError, Receiver, SendError, Sender, Sending, Socket};
+pub use tideway_engine::ws::{CloseCode, Codecs, Config, Encoded, Violation};
+pub use upgrade::WebSocketUpgrade;

@@ -1,0 +1,238 @@
+//! Where a socket's handler and its connection meet: messages that came, frames to be sent, whom to wake. The lock is
+//! held for a few moves at a time, never across a poll, and nobody is woken under it.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+use tideway_engine::hub::{Close, Limits, Outbox, Ticket};
+use tideway_engine::ws::{Config, Encoded};
+
+use super::{Cause, Message};
+
+/// How many bytes of messages wait for the handler, as allocated, before no more are read.
+pub(super) const INBOX: usize = 64 << 10;
+/// Given to the connection at once; what waits behind it may still be withdrawn.
+const WINDOW: usize = 32 << 10;
+/// Room for what is around the largest message: its frame's head, and the queue's own slots.
+const AROUND: usize = 1 << 10;
+
+pub(super) struct Meeting {
+    state: Mutex<State>,
+    /// The subprotocol agreed to.
+    pub(super) protocol: Option<Box<str>>,
+}
+
+pub(super) struct State {
+    inbox: VecDeque<Message>,
+    /// What `inbox` holds, in bytes as allocated.
+    held: usize,
+    pub(super) outbox: Outbox<Encoded>,
+    /// Why the outbox was told to close.
+    pub(super) cause: Option<Cause>,
+    /// Sends that wait for room.
+    sends: Vec<(Ticket, Waker)>,
+    /// Whoever waits for a message.
+    reader: Option<Waker>,
+    /// The connection's task.
+    task: Option<Waker>,
+    /// The connection's task will look once more before it sleeps.
+    attended: bool,
+    /// No message will come.
+    ended: bool,
+    /// Nobody will ask for a message.
+    deaf: bool,
+}
+
+/// Whom to wake once the lock is free.
+#[must_use]
+#[derive(Default)]
+pub(super) struct Wakes {
+    pub(super) task: Option<Waker>,
+    pub(super) others: Vec<Waker>,
+}
+
+impl Wakes {
+    pub(super) fn wake(self) {
+        self.task
+            .into_iter()
+            .chain(self.others)
+            .for_each(Waker::wake);
+    }
+}
+
+impl Meeting {
+    pub(super) fn new(config: &Config, protocol: Option<Box<str>>) -> Self {
+        // What came in can be sent back.
+        let most = config.max_message.saturating_add(AROUND);
+        let most = config.max_queue.max(most);
+        let window = WINDOW.min(config.max_queue);
+        let limits = Limits {
+            window,
+            queue: most - window,
+        };
+        Self {
+            state: Mutex::new(State {
+                inbox: VecDeque::new(),
+                held: 0,
+                outbox: Outbox::new(limits),
+                cause: None,
+                sends: Vec::new(),
+                reader: None,
+                task: None,
+                attended: false,
+                ended: false,
+                deaf: false,
+            }),
+            protocol,
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The connection's side.
+impl State {
+    /// Its task looks from here on, and is woken by `waker` afterwards.
+    pub(super) fn attend(&mut self, waker: &Waker) {
+        self.attended = true;
+        match &mut self.task {
+            Some(task) => task.clone_from(waker),
+            None => self.task = Some(waker.clone()),
+        }
+    }
+
+    /// It has looked, and nothing was left.
+    pub(super) fn leave(&mut self) {
+        self.attended = false;
+    }
+
+    /// A message came.
+    pub(super) fn put(&mut self, message: Message) -> Option<Waker> {
+        if self.deaf {
+            return None;
+        }
+        self.held += size_of::<Message>() + message.held();
+        self.inbox.push_back(message);
+        self.reader.take()
+    }
+
+    /// Whether another message may come.
+    pub(super) fn has_room(&self) -> bool {
+        self.deaf || self.held < INBOX
+    }
+
+    /// No message will come any more.
+    pub(super) fn end(&mut self) -> Option<Waker> {
+        self.ended = true;
+        self.reader.take()
+    }
+
+    /// Nothing can be sent any more.
+    pub(super) fn gone(&mut self) -> Wakes {
+        self.outbox.handle_gone();
+        self.told()
+    }
+}
+
+/// The handler's side.
+impl State {
+    /// The next message; `Ok(None)` if none will come.
+    pub(super) fn take(&mut self, waker: &Waker) -> Result<(Option<Message>, Wakes), NoneYet> {
+        let Some(message) = self.inbox.pop_front() else {
+            if self.ended {
+                return Ok((None, Wakes::default()));
+            }
+            match &mut self.reader {
+                Some(reader) => reader.clone_from(waker),
+                None => self.reader = Some(waker.clone()),
+            }
+            return Err(NoneYet);
+        };
+        let full = !self.has_room();
+        self.held -= size_of::<Message>() + message.held();
+        if self.inbox.is_empty() {
+            // An idle socket holds no queue.
+            self.inbox = VecDeque::new();
+        }
+        let mut wakes = Wakes::default();
+        if full && self.has_room() {
+            wakes.task = self.task();
+        }
+        Ok((Some(message), wakes))
+    }
+
+    /// Nobody will ask for a message any more.
+    pub(super) fn deafen(&mut self) -> Wakes {
+        let full = !self.has_room();
+        self.deaf = true;
+        self.inbox = VecDeque::new();
+        self.held = 0;
+        Wakes {
+            task: if full { self.task() } else { None },
+            others: Vec::new(),
+        }
+    }
+
+    /// Closes behind what is queued.
+    pub(super) fn finish(&mut self, close: Close, cause: Cause) -> Wakes {
+        if self.outbox.is_open() {
+            self.cause = Some(cause);
+        }
+        let wake = self.outbox.finish(close);
+        self.after(wake)
+    }
+
+    /// What follows from a command to the outbox that says whether to wake the connection.
+    pub(super) fn after(&mut self, wake: bool) -> Wakes {
+        let mut wakes = self.told();
+        if wake {
+            wakes.task = self.task();
+        }
+        wakes
+    }
+
+    /// The send with this ticket waits.
+    pub(super) fn waits(&mut self, ticket: Ticket, waker: &Waker) {
+        match self
+            .sends
+            .iter_mut()
+            .find(|(waiting, _)| *waiting == ticket)
+        {
+            Some((_, old)) => old.clone_from(waker),
+            None => self.sends.push((ticket, waker.clone())),
+        }
+    }
+
+    /// The send with this ticket waits no more.
+    pub(super) fn forget(&mut self, ticket: Ticket) {
+        self.sends.retain(|(waiting, _)| *waiting != ticket);
+    }
+
+    /// Those whose wait is over.
+    pub(super) fn told(&mut self) -> Wakes {
+        let mut wakes = Wakes::default();
+        while let Some(ticket) = self.outbox.poll_told() {
+            if let Some(at) = self
+                .sends
+                .iter()
+                .position(|(waiting, _)| *waiting == ticket)
+            {
+                wakes.others.push(self.sends.swap_remove(at).1);
+            }
+        }
+        wakes
+    }
+
+    fn task(&self) -> Option<Waker> {
+        if self.attended {
+            return None;
+        }
+        self.task.clone()
+    }
+}
+
+/// A message may still come.
+pub(super) struct NoneYet;

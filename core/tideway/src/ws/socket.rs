@@ -1,0 +1,335 @@
+//! A socket as its handler sees it. It names no runtime and reads no stream: messages come and go through the place
+//! where the handler meets its connection.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tideway_engine::hub::{self, Close, Frame, Ticket};
+use tideway_engine::ws::{CloseCode, Encoded, MAX_REASON};
+
+use super::meeting::Meeting;
+use super::{Cause, Message};
+
+/// An open WebSocket. Both halves in one; [`split`](Self::split) it to send from other tasks.
+///
+/// The socket closes when the handler returns: 1000, or 1011 if it panicked.
+#[derive(Debug)]
+pub struct Socket {
+    sender: Sender,
+    receiver: Receiver,
+}
+
+/// The sending half. Clones send on the same socket.
+#[derive(Clone)]
+pub struct Sender(Arc<Meeting>);
+
+/// The receiving half. Dropped, it lets messages come and go unseen, so that the socket still sees its peer close.
+pub struct Receiver(Arc<Meeting>);
+
+/// Why a message was not queued.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// Nothing can be sent any more; the message is lost.
+    #[error("the socket is closed: stop sending")]
+    Closed,
+    /// There is no room now ([`Sender::try_send`] only).
+    #[error(
+        "the peer reads too slowly and the queue is full: wait with `send`, or drop the message"
+    )]
+    Full,
+    /// It would not fit into an empty queue.
+    #[error(
+        "a message of {bytes} bytes can never be queued, {limit} can: raise `max_queue` or send less"
+    )]
+    TooLarge {
+        /// Of the frame.
+        bytes: usize,
+        /// Of the queue.
+        limit: usize,
+    },
+    /// Too many sends wait already.
+    #[error("1024 sends wait for this socket already: let some of them finish first")]
+    Crowded,
+    /// The value is not JSON.
+    #[error("the value cannot be written as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+impl From<hub::SendError> for SendError {
+    fn from(error: hub::SendError) -> Self {
+        match error {
+            hub::SendError::Full | hub::SendError::NotYet => Self::Full,
+            hub::SendError::TooLarge { bytes, limit } => Self::TooLarge { bytes, limit },
+            hub::SendError::Crowded => Self::Crowded,
+            _ => Self::Closed,
+        }
+    }
+}
+
+/// Why a close was not begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CloseError {
+    /// It is closed, or closing.
+    #[error("the socket is closed")]
+    Closed,
+    /// The reason does not fit into a control frame.
+    #[error("a close reason has at most {MAX_REASON} bytes")]
+    ReasonTooLong,
+}
+
+impl Socket {
+    pub(super) fn new(meeting: &Arc<Meeting>) -> Self {
+        Self {
+            sender: Sender(meeting.clone()),
+            receiver: Receiver(meeting.clone()),
+        }
+    }
+
+    /// The next message; `None` once none will come. Cancel-safe: what was not returned is returned next time.
+    pub async fn recv(&mut self) -> Option<Message> {
+        self.receiver.recv().await
+    }
+
+    /// The next message, read as JSON.
+    ///
+    /// # Errors
+    ///
+    /// The message is not JSON, or not of this shape. The socket stays open.
+    pub async fn recv_json<T: DeserializeOwned>(&mut self) -> Option<Result<T, serde_json::Error>> {
+        self.receiver.recv_json().await
+    }
+
+    /// [`Sender::send`].
+    pub fn send(&self, message: impl Into<Encoded>) -> Sending<'_> {
+        self.sender.send(message)
+    }
+
+    /// [`Sender::send_json`].
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`].
+    pub async fn send_json<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), SendError> {
+        json(value)?.sent_by(&self.sender).await
+    }
+
+    /// [`Sender::close`].
+    ///
+    /// # Errors
+    ///
+    /// [`CloseError`].
+    pub fn close(&self, code: CloseCode, reason: &'static str) -> Result<(), CloseError> {
+        self.sender.close(code, reason)
+    }
+
+    /// The subprotocol agreed to.
+    #[must_use]
+    pub fn protocol(&self) -> Option<&str> {
+        self.sender.protocol()
+    }
+
+    /// Both halves.
+    #[must_use]
+    pub fn split(self) -> (Sender, Receiver) {
+        (self.sender, self.receiver)
+    }
+}
+
+impl Receiver {
+    /// The next message; `None` once none will come. Cancel-safe: what was not returned is returned next time.
+    pub async fn recv(&mut self) -> Option<Message> {
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    /// The next message, read as JSON.
+    ///
+    /// # Errors
+    ///
+    /// The message is not JSON, or not of this shape. The socket stays open.
+    pub async fn recv_json<T: DeserializeOwned>(&mut self) -> Option<Result<T, serde_json::Error>> {
+        self.recv().await.map(|message| message.json())
+    }
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        let taken = self.0.lock().take(cx.waker());
+        let Ok((message, wakes)) = taken else {
+            return Poll::Pending;
+        };
+        wakes.wake();
+        Poll::Ready(message)
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        let wakes = self.0.lock().deafen();
+        wakes.wake();
+    }
+}
+
+impl Sender {
+    /// Queues a message, once there is room for it under the queue's cap
+    /// ([`Config::max_queue`](super::Config::max_queue)). Ready says that it is queued, not that the peer has it.
+    /// Dropped before that, nothing is queued.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`], when awaited.
+    pub fn send(&self, message: impl Into<Encoded>) -> Sending<'_> {
+        Sending {
+            meeting: &self.0,
+            frame: message.into(),
+            ticket: None,
+        }
+    }
+
+    /// Queues a message if there is room for it now, and nobody waits.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`]; the message is lost then.
+    pub fn try_send(&self, message: impl Into<Encoded>) -> Result<(), SendError> {
+        let frame = message.into();
+        let mut state = self.0.lock();
+        let wake = state.outbox.send(&frame)?;
+        let wakes = state.after(wake);
+        drop(state);
+        wakes.wake();
+        Ok(())
+    }
+
+    /// [`send`](Self::send)s a value as JSON text.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`].
+    pub async fn send_json<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), SendError> {
+        json(value)?.sent_by(self).await
+    }
+
+    /// Closes behind what is queued. Messages still come until the peer answers.
+    ///
+    /// # Errors
+    ///
+    /// [`CloseError`]; nothing happened then.
+    pub fn close(&self, code: CloseCode, reason: &'static str) -> Result<(), CloseError> {
+        if reason.len() > MAX_REASON {
+            return Err(CloseError::ReasonTooLong);
+        }
+        let mut state = self.0.lock();
+        if !state.outbox.is_open() {
+            return Err(CloseError::Closed);
+        }
+        let code = code.as_u16();
+        let wakes = state.finish(Close { code, reason }, Cause::Handler);
+        drop(state);
+        wakes.wake();
+        Ok(())
+    }
+
+    /// Whether nothing can be sent any more.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        !self.0.lock().outbox.is_open()
+    }
+
+    /// The subprotocol agreed to.
+    #[must_use]
+    pub fn protocol(&self) -> Option<&str> {
+        self.0.protocol.as_deref()
+    }
+}
+
+/// A value as text, ready to be sent.
+struct Json(Encoded);
+
+fn json<T: Serialize + ?Sized>(value: &T) -> Result<Json, SendError> {
+    Ok(Json(serde_json::to_string(value)?.into()))
+}
+
+impl Json {
+    async fn sent_by(self, sender: &Sender) -> Result<(), SendError> {
+        sender.send(self.0).await
+    }
+}
+
+/// A message that waits for room; see [`Sender::send`].
+#[must_use = "nothing is sent until this is awaited"]
+pub struct Sending<'a> {
+    meeting: &'a Meeting,
+    frame: Encoded,
+    /// Its place in the line.
+    ticket: Option<Ticket>,
+}
+
+impl Future for Sending<'_> {
+    type Output = Result<(), SendError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let mut state = this.meeting.lock();
+        let mut sent = match this.ticket {
+            None => state.outbox.send(&this.frame),
+            Some(ticket) => state.outbox.redeem(ticket, &this.frame),
+        };
+        if this.ticket.is_none() && sent == Err(hub::SendError::Full) {
+            match state.outbox.wait(this.frame.allocated()) {
+                Ok(ticket) => {
+                    this.ticket = Some(ticket);
+                    // Its turn may be at once.
+                    sent = state.outbox.redeem(ticket, &this.frame);
+                }
+                Err(error) => sent = Err(error),
+            }
+        }
+        if let (Some(ticket), Err(hub::SendError::NotYet)) = (this.ticket, &sent) {
+            state.waits(ticket, cx.waker());
+            return Poll::Pending;
+        }
+        if let Some(ticket) = this.ticket.take() {
+            state.forget(ticket);
+        }
+        let wakes = state.after(sent == Ok(true));
+        drop(state);
+        wakes.wake();
+        Poll::Ready(sent.map(drop).map_err(SendError::from))
+    }
+}
+
+impl Drop for Sending<'_> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            let mut state = self.meeting.lock();
+            state.outbox.withdraw(ticket);
+            state.forget(ticket);
+            let wakes = state.told();
+            drop(state);
+            wakes.wake();
+        }
+    }
+}
+
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sender(..)")
+    }
+}
+
+impl fmt::Debug for Receiver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Receiver(..)")
+    }
+}
+
+impl fmt::Debug for Sending<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sending(..)")
+    }
+}
