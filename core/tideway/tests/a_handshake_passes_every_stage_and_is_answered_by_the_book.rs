@@ -79,15 +79,14 @@ fn the_first_of_the_clients_protocols_and_offers_that_is_spoken_here_is_chosen()
 #[test]
 fn what_is_no_handshake_hears_why() {
     let mut app = TestApp::new(app(&Ends::default()));
-    let mut get = || handshake(&mut app, Method::GET, "/ws");
-    get()
+    handshake(&mut app, Method::GET, "/ws")
         .without_header("upgrade")
         .send()
         .assert_problem(426, "Upgrade")
         .assert_header("upgrade", "websocket")
         .assert_header("connection", "Upgrade")
         .assert_header("sec-websocket-version", "13");
-    get()
+    handshake(&mut app, Method::GET, "/ws")
         .header("sec-websocket-version", "8")
         .send()
         .assert_problem(426, "13")
@@ -101,10 +100,12 @@ fn what_is_no_handshake_hears_why() {
         ("content-length", "5"),
         ("transfer-encoding", "chunked"),
     ] {
-        let response = get().header(name, value).send();
+        let response = handshake(&mut app, Method::GET, "/ws")
+            .header(name, value)
+            .send();
         response.assert_problem(400, "");
     }
-    get()
+    handshake(&mut app, Method::GET, "/ws")
         .version(Version::HTTP_10)
         .send()
         .assert_problem(505, "HTTP/1.1");
