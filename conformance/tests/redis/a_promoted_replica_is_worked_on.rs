@@ -115,14 +115,14 @@ fn what_it_has_is_done_and_what_it_never_got_is_lost() {
         .store(store.clone())
         .job::<Work>()
         .provide(done.clone());
-    let (server, jobs) = block_on(async {
+    let (worker, jobs) = block_on(async {
         let rt = Tokio::current();
         let clock = Clock::new(tideway_driver::tasks(rt.clone()));
         let to = DynJobStore::new(store.clone());
         let jobs = Jobs::new(to, clock, &Seed::from_u64(1), MaxPayload::default());
-        (Server::new(rt, app.worker(config)).stop(stop.clone()), jobs)
+        let server = Server::new(rt, app.worker(config)).stop(stop.clone());
+        (tokio::spawn(server.work()), jobs)
     });
-    let worker = block_on(async { tokio::spawn(server.work()) });
 
     // The replica has these, and what was done of them so far.
     let kept = enqueued(&jobs, 0..300);
