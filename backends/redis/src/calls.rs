@@ -12,10 +12,12 @@ mod prune;
 mod settle;
 mod stats;
 
+use std::sync::Arc;
+
 use redis::Value;
 use tideway::jobs::StoreError;
 use tideway_engine::Wall;
-use tideway_engine::jobs::Id;
+use tideway_engine::jobs::{Id, Spec};
 
 use crate::error::{fatal, unreadable};
 use crate::row::{self, Shown, Stored};
@@ -26,27 +28,34 @@ const CHUNK: usize = 100;
 const CHUNK_BYTES: usize = 1 << 20;
 
 /// The values of a reply, read one after the other.
-pub(crate) struct Reply(std::vec::IntoIter<Value>);
+pub(crate) struct Reply {
+    values: std::vec::IntoIter<Value>,
+    /// Of the job that was read last: the next mostly has its names.
+    last: Option<Arc<Spec>>,
+}
 
 impl Reply {
     pub(crate) fn of(value: Value) -> Result<Self, StoreError> {
         match value {
-            Value::Array(values) => Ok(Self(values.into_iter())),
+            Value::Array(values) => Ok(Self {
+                values: values.into_iter(),
+                last: None,
+            }),
             Value::ServerError(error) => Err(fatal(format!("Redis said {error}"))),
             _ => Err(unreadable()),
         }
     }
 
     pub(crate) fn is_over(&self) -> bool {
-        self.0.len() == 0
+        self.values.len() == 0
     }
 
     pub(crate) fn value(&mut self) -> Option<Value> {
-        self.0.next()
+        self.values.next()
     }
 
     pub(crate) fn int(&mut self) -> Result<i64, StoreError> {
-        match self.0.next() {
+        match self.values.next() {
             Some(Value::Int(n)) => Ok(n),
             _ => Err(unreadable()),
         }
@@ -61,7 +70,7 @@ impl Reply {
     }
 
     pub(crate) fn bytes(&mut self) -> Result<Vec<u8>, StoreError> {
-        match self.0.next() {
+        match self.values.next() {
             Some(Value::BulkString(bytes)) => Ok(bytes),
             _ => Err(unreadable()),
         }
@@ -69,7 +78,7 @@ impl Reply {
 
     /// Bytes, or nothing.
     pub(crate) fn maybe(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
-        match self.0.next() {
+        match self.values.next() {
             Some(Value::BulkString(bytes)) => Ok(Some(bytes)),
             Some(Value::Nil | Value::Boolean(false)) => Ok(None),
             _ => Err(unreadable()),
@@ -88,7 +97,7 @@ impl Reply {
     }
 
     pub(crate) fn inner(&mut self) -> Result<Self, StoreError> {
-        self.0.next().ok_or_else(unreadable).and_then(Self::of)
+        self.values.next().ok_or_else(unreadable).and_then(Self::of)
     }
 
     /// A job as scripts show it; `None` if there is none.
@@ -100,7 +109,11 @@ impl Reply {
             payload: self.bytes()?,
             extra: self.bytes()?,
         };
-        Ok(row::read(shown))
+        let read = row::read(shown, self.last.as_deref());
+        if let Some(stored) = &read {
+            self.last = Some(stored.job.spec.clone());
+        }
+        Ok(read)
     }
 }
 

@@ -10,22 +10,15 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use bytes::{Buf, BytesMut};
 use deadpool::managed::{Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult};
-use redis::{Pipeline, Value};
+use redis::Value;
 use tideway::jobs::StoreError;
 use tideway_driver::{Net, NetStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::error::{refused, transient, unreadable};
-use crate::frame::Frame;
+use crate::replies::{Coming, Input};
 use crate::url::{Address, Login};
-
-/// How much is read at once.
-const PIECE: usize = 16 * 1024;
-
-/// A buffer that grew larger than this for a reply is given back.
-const KEPT: usize = 1 << 20;
 
 /// Makes connections to one server.
 pub(crate) struct Connecting {
@@ -38,7 +31,9 @@ pub(crate) struct Connecting {
 /// A connection.
 pub(crate) struct Connection {
     stream: NetStream,
-    input: BytesMut,
+    input: Input,
+    /// Outlives a caller that stops waiting: what was taken does not come again.
+    coming: Coming,
     /// Replies are on their way.
     busy: bool,
 }
@@ -54,12 +49,14 @@ impl Connecting {
             let stream = self.net.connect(host, *port).await.map_err(unreached)?;
             let mut connection = Connection {
                 stream,
-                input: BytesMut::new(),
+                input: Input::default(),
+                coming: Coming::default(),
                 busy: false,
             };
             let greeting = self.login.greeting();
-            let count = greeting.len();
-            let replies = connection.send(&greeting, count).await.map_err(unreached)?;
+            let packed = greeting.get_packed_pipeline();
+            let sent = connection.send(&packed, greeting.len()).await;
+            let replies = sent.map_err(unreached)?;
             for reply in replies {
                 if let Value::ServerError(error) = reply {
                     return Err(refused(&error));
@@ -78,8 +75,7 @@ impl Connecting {
     /// Connects and subscribes to `channel`.
     pub(crate) async fn subscribe(&self, channel: &str) -> Result<Connection, StoreError> {
         let mut connection = self.connect().await?;
-        let mut subscribe = Pipeline::new();
-        subscribe.cmd("SUBSCRIBE").arg(channel);
+        let subscribe = redis::cmd("SUBSCRIBE").arg(channel).get_packed_command();
         let sent = connection.send(&subscribe, 1);
         match self.net.within(self.timeout, sent).await {
             Some(Ok(mut replies)) => match replies.pop() {
@@ -94,14 +90,10 @@ impl Connecting {
 }
 
 impl Connection {
-    /// The replies to `commands`, of which there are `count`; errors of the server are values.
-    pub(crate) async fn send(
-        &mut self,
-        commands: &Pipeline,
-        count: usize,
-    ) -> io::Result<Vec<Value>> {
+    /// The replies to packed `commands`, of which there are `count`; errors of the server are values.
+    pub(crate) async fn send(&mut self, commands: &[u8], count: usize) -> io::Result<Vec<Value>> {
         self.busy = true;
-        self.write(&commands.get_packed_pipeline()).await?;
+        self.write(commands).await?;
         let mut replies = Vec::with_capacity(count);
         while replies.len() < count {
             replies.push(self.reply().await?);
@@ -126,15 +118,9 @@ impl Connection {
 
     /// The next reply, or what the server pushes.
     pub(crate) async fn reply(&mut self) -> io::Result<Value> {
-        let mut frame = Frame::new();
         loop {
-            if let Some(length) = frame.end(&self.input)? {
-                let value = redis::parse_redis_value(&self.input[..length]);
-                self.input.advance(length);
-                if self.input.is_empty() && self.input.capacity() > KEPT {
-                    self.input = BytesMut::new();
-                }
-                return value.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error));
+            if let Some(value) = self.coming.take(&mut self.input)? {
+                return Ok(value);
             }
             if poll_fn(|cx| self.poll_more(cx)).await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
@@ -143,13 +129,10 @@ impl Connection {
     }
 
     fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let before = self.input.len();
-        self.input.resize(before + PIECE, 0);
-        let mut into = ReadBuf::new(&mut self.input[before..]);
-        let polled = Pin::new(&mut self.stream).poll_read(cx, &mut into);
+        let mut into = ReadBuf::new(self.input.room());
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut into))?;
         let read = into.filled().len();
-        self.input.truncate(before + read);
-        ready!(polled)?;
+        self.input.came(read);
         Poll::Ready(Ok(read))
     }
 
@@ -177,10 +160,10 @@ impl Manager for Connecting {
     }
 }
 
-/// Sends `commands` on a connection of `pool` and waits for all replies.
+/// Sends packed `commands` on a connection of `pool` and waits for all replies.
 pub(crate) async fn exchange(
     pool: &Pool<Connecting>,
-    commands: &Pipeline,
+    commands: &[u8],
     count: usize,
 ) -> Result<Vec<Value>, StoreError> {
     let Connecting {

@@ -14,8 +14,14 @@ pub(crate) struct Frame {
     left: usize,
 }
 
+impl Default for Frame {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Frame {
-    /// Of a reply that begins at the first byte.
+    /// Of a value that begins at the first byte.
     pub(crate) const fn new() -> Self {
         Self { at: 0, left: 1 }
     }

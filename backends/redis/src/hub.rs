@@ -4,7 +4,7 @@ use std::sync::Weak;
 use std::time::Duration;
 
 use async_channel::Receiver;
-use redis::{Pipeline, PushKind, Value};
+use redis::{PushKind, Value};
 use tideway::jobs::StoreError;
 use tideway::jobs::hints::Hints;
 use tideway_driver::Net;
@@ -92,9 +92,7 @@ async fn until_broken(inner: &Weak<Inner>, mut connection: Connection) {
             Some(Err(_)) => return,
             None if asked => return,
             None => {
-                let mut ping = Pipeline::new();
-                ping.cmd("PING");
-                let ping = ping.get_packed_pipeline();
+                let ping = redis::cmd("PING").get_packed_command();
                 let written = connection.write(&ping);
                 if !matches!(net.within(QUIET, written).await, Some(Ok(()))) {
                     return;

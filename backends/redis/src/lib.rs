@@ -48,6 +48,7 @@ mod hub;
 mod nodes;
 mod open;
 mod options;
+mod replies;
 mod row;
 mod scripts;
 mod slots;

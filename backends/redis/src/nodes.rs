@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use deadpool::managed::Pool;
-use redis::{Cmd, Pipeline, Value};
+use redis::{Cmd, Value};
 use tideway::jobs::StoreError;
 use tideway_driver::Net;
 
@@ -22,11 +22,9 @@ const TRIES: u32 = 6;
 /// What a call waits before it asks again for a slot that is nowhere.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A hash tag: the beginning of every key of its queues.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// A hash tag, in which the keys of its queues begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Tag {
-    /// With its braces.
-    pub(crate) base: String,
     /// The 12 bits of its queues, if there are others.
     pub(crate) shard: Option<u16>,
 }
@@ -120,9 +118,8 @@ impl Nodes {
 
     /// The reply to one command that goes to this server.
     pub(crate) async fn ask(&self, address: &Address, command: &Cmd) -> Result<Value, StoreError> {
-        let mut pipe = Pipeline::with_capacity(1);
-        pipe.add_command(command.clone());
-        let mut values = exchange(&self.pool(address)?, &pipe, 1).await?;
+        let command = command.get_packed_command();
+        let mut values = exchange(&self.pool(address)?, &command, 1).await?;
         match values.pop() {
             Some(Value::ServerError(error)) => Err(refused(&error)),
             Some(value) => Ok(value),
@@ -136,14 +133,14 @@ impl Nodes {
         values.pop().ok_or_else(crate::error::unreadable)
     }
 
-    /// The replies to calls of `script` on `tag`, in order.
+    /// The replies to calls of `script` on the keys that begin with `base`, in order.
     pub(crate) async fn run(
         &self,
-        tag: &Tag,
+        base: &str,
         script: &Script,
         calls: Vec<Cmd>,
     ) -> Result<Vec<Value>, StoreError> {
-        let replies = self.send(slot(&tag.base), Some(script), calls).await;
+        let replies = self.send(slot(base), Some(script), calls).await;
         if script.asks { asked(replies) } else { replies }
     }
 
@@ -240,21 +237,26 @@ impl Nodes {
         calls: &[Cmd],
         open: &[usize],
     ) -> Result<Vec<Value>, StoreError> {
-        let mut pipe = Pipeline::with_capacity(open.len() + 1);
+        let mut bytes = Vec::new();
+        let mut count = 0;
         let mut extra = Vec::new();
         if let Some(script) = load {
-            extra.push(0);
-            pipe.cmd("SCRIPT").arg("LOAD").arg(script.text);
+            let mut load = redis::cmd("SCRIPT");
+            load.arg("LOAD").arg(script.text);
+            load.write_packed_command(&mut bytes);
+            extra.push(count);
+            count += 1;
         }
         for at in open {
             if *asking {
-                extra.push(pipe.len());
-                pipe.cmd("ASKING");
+                redis::cmd("ASKING").write_packed_command(&mut bytes);
+                extra.push(count);
+                count += 1;
             }
-            pipe.add_command(calls[*at].clone());
+            calls[*at].write_packed_command(&mut bytes);
+            count += 1;
         }
-        let count = pipe.len();
-        let values = exchange(&self.pool(address)?, &pipe, count).await?;
+        let values = exchange(&self.pool(address)?, &bytes, count).await?;
         let mut replies = Vec::with_capacity(open.len());
         for (at, value) in values.into_iter().enumerate() {
             match value {

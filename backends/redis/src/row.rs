@@ -179,11 +179,11 @@ pub(crate) struct Stored {
 /// Damaged outside of the packed specification.
 const DAMAGED: Unreadable = Unreadable::Damaged(0);
 
-/// Reads what a script showed; `None` if there is no such job.
-pub(crate) fn read(shown: Shown) -> Option<Stored> {
+/// Reads what a script showed, and shares names with `beside`; `None` if there is no such job.
+pub(crate) fn read(shown: Shown, beside: Option<&Spec>) -> Option<Stored> {
     let bits: [u8; 16] = shown.id.try_into().ok()?;
     let id = Id::from_u128(u128::from_be_bytes(bits));
-    let (spec, digest, mut flaw) = fixed(&shown.fixed, id);
+    let (spec, digest, mut flaw) = fixed(&shown.fixed, id, beside);
     let mut job = blank(spec, shown.payload, digest);
     if changing(&mut job, &shown.changing).is_none() {
         job.state = State::Dead;
@@ -203,9 +203,9 @@ fn blank(spec: Spec, payload: Vec<u8>, digest: u64) -> Record {
 }
 
 /// The specification and digest, or what is known of them.
-fn fixed(bytes: &[u8], id: Id) -> (Spec, u64, Option<Unreadable>) {
+fn fixed(bytes: &[u8], id: Id, beside: Option<&Spec>) -> (Spec, u64, Option<Unreadable>) {
     let read = header(bytes).ok_or(DAMAGED).and_then(|header| {
-        let spec = Spec::unpack(header.packed)?;
+        let spec = Spec::unpack_beside(header.packed, beside)?;
         let agrees = spec.id == id
             && spec.queue.as_bytes() == header.queue
             && spec.kind.as_bytes() == header.kind

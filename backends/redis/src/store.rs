@@ -78,7 +78,10 @@ impl Redis {
 impl Inner {
     /// The tag of a queue.
     pub(crate) fn tag_of(&self, queue: &str) -> Tag {
-        self.tag(shard_of(queue))
+        match self.tags {
+            Tags::One => Tag { shard: None },
+            Tags::PerQueue => self.tag(shard_of(queue)),
+        }
     }
 
     /// The tag of a job.
@@ -87,15 +90,15 @@ impl Inner {
     }
 
     pub(crate) fn tag(&self, shard: u16) -> Tag {
-        match self.tags {
-            Tags::One => Tag {
-                base: format!("{{{}}}", self.prefix),
-                shard: None,
-            },
-            Tags::PerQueue => Tag {
-                base: format!("{{{}:{shard:03x}}}", self.prefix),
-                shard: Some(shard),
-            },
+        let shard = (self.tags == Tags::PerQueue).then_some(shard);
+        Tag { shard }
+    }
+
+    /// What its keys begin with.
+    fn base(&self, tag: &Tag) -> String {
+        match tag.shard {
+            None => format!("{{{}}}", self.prefix),
+            Some(shard) => format!("{{{}:{shard:03x}}}", self.prefix),
         }
     }
 
@@ -136,11 +139,18 @@ impl Inner {
 
     /// A call of `script` on `tag`, to which its own arguments are to be added.
     pub(crate) fn call(&self, tag: &Tag, script: &Script) -> Cmd {
-        let mut call = redis::cmd("EVALSHA");
+        self.call_of(tag, script, 0)
+    }
+
+    /// As [`call`](Self::call), with room for about so many bytes of arguments.
+    pub(crate) fn call_of(&self, tag: &Tag, script: &Script, bytes: usize) -> Cmd {
+        let mut call = Cmd::with_capacity(0, bytes);
+        call.arg("EVALSHA");
         // The second key is never there: it makes Redis answer TRYAGAIN while a slot moves to another node,
         // when the script would see a part of the keys.
-        call.arg(&script.digest).arg(2).arg(&tag.base);
-        call.arg(format!("{}:-", tag.base));
+        let base = self.base(tag);
+        call.arg(&script.digest).arg(2).arg(&base);
+        call.arg(format!("{base}:-"));
         match &self.clock {
             Some(clock) => call.arg(clock().0),
             None => call.arg(""),
@@ -157,7 +167,7 @@ impl Inner {
         script: &Script,
         calls: Vec<Cmd>,
     ) -> Result<Vec<Reply>, StoreError> {
-        let values = self.nodes.run(tag, script, calls).await?;
+        let values = self.nodes.run(&self.base(tag), script, calls).await?;
         values.into_iter().map(Reply::of).collect()
     }
 

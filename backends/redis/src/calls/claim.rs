@@ -70,13 +70,17 @@ impl Inner {
         for part in parts {
             out.now = out.now.max(part.now);
             out.next_due = [out.next_due, part.next_due].into_iter().flatten().min();
-            jobs.extend(part.jobs);
+            // Records are large: those of one part stay where they are.
+            if jobs.is_empty() {
+                jobs = part.jobs;
+            } else {
+                jobs.extend(part.jobs);
+            }
         }
         jobs.sort_by_key(|(lane, _, _)| *lane);
-        let (well, flawed): (Vec<_>, Vec<_>) =
-            jobs.into_iter().partition(|(_, _, flaw)| flaw.is_none());
+        let flawed = jobs.extract_if(.., |(_, _, flaw)| flaw.is_some()).collect();
         self.set_aside(flawed).await.map_err(in_doubt)?;
-        out.jobs = well.into_iter().map(|(_, job, _)| job).collect();
+        out.jobs = jobs.into_iter().map(|(_, job, _)| job).collect();
         Ok(out)
     }
 
@@ -207,7 +211,7 @@ impl Inner {
             now,
             next_due,
             repeat: status != 0,
-            jobs: Vec::new(),
+            jobs: Vec::with_capacity(count.min(limit.into()) as usize),
             due: Vec::new(),
         };
         for _ in 0..count {
@@ -222,7 +226,7 @@ impl Inner {
                 .push(u32::try_from(reply.count()?).unwrap_or(u32::MAX));
         }
         if sent > 0 {
-            self.deliver(tag.clone()).await?;
+            self.deliver(*tag).await?;
         }
         Ok(part)
     }

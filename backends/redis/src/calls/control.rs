@@ -93,7 +93,7 @@ impl Inner {
                     said[*at] = read(&mut reply)?;
                 }
                 if sent > 0 {
-                    self.deliver(tag.clone()).await?;
+                    self.deliver(*tag).await?;
                 }
             }
         }

@@ -21,7 +21,7 @@ impl Inner {
             .iter()
             .map(|new| self.tag_of(&new.spec.queue))
             .collect();
-        tags.push(tag.clone());
+        tags.push(tag);
         self.enter(tags.iter()).await?;
         let mut call = self.call(&tag, &CRON);
         call.arg(&*cas.key);

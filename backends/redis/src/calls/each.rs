@@ -13,6 +13,9 @@ use crate::nodes::Tag;
 use crate::scripts::Script;
 use crate::store::Inner;
 
+/// About how many bytes of a call an item takes, without its payload and the like.
+const ITEM: usize = 224;
+
 impl Inner {
     /// What `script` says to each item; `by_tag` has their places. `size` tells about how many bytes one takes, `fill`
     /// adds some of one tag to the arguments. Of a reply, `sent` reads how many words are to be delivered, then `read`
@@ -32,7 +35,8 @@ impl Inner {
         let (size, fill, sent, read) = (&size, &fill, &sent, &read);
         let all = by_tag.iter().map(|(tag, places)| async move {
             let calls = chunks(places, size).map(|chunk| {
-                let mut call = self.call(tag, script);
+                let bytes: usize = chunk.iter().map(|at| size(*at) + ITEM).sum();
+                let mut call = self.call_of(tag, script, bytes);
                 fill(&mut call, tag, chunk);
                 call
             });
@@ -46,7 +50,7 @@ impl Inner {
                 }
             }
             if words > 0 {
-                self.deliver(tag.clone()).await?;
+                self.deliver(*tag).await?;
             }
             Ok::<_, StoreError>(said)
         });

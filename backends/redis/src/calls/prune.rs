@@ -22,7 +22,7 @@ impl Inner {
                 let waiting = reply.count()? > 0;
                 all += done.min(left);
                 if waiting {
-                    self.deliver(tag.clone()).await?;
+                    self.deliver(tag).await?;
                 }
                 if done < asked || all >= limit {
                     break;
