@@ -26,7 +26,7 @@ pub use error::JobError;
 pub use extract::{REQUEST_ID, TRACEPARENT};
 pub use handle::{Jobs, MaxPayload};
 pub use job::{Job, JobResult, Payload};
-pub use kinds::{Kinds, Running};
+pub use kinds::{Kinds, Running, Work};
 pub(crate) use plan::Plan;
 pub use state::{Cancelled, JobState};
 pub use store::{DynJobStore, JobStore, StoreClock, StoreError};

@@ -1,6 +1,7 @@
 //! A job that panics has failed, wherever it panics: whoever polls or drops it is never hurt.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -118,14 +119,14 @@ fn claimed<T: Job>(job: T) -> tideway::jobs::Running {
         lease: std::time::Duration::from_secs(30),
     };
     step(&mut record, &claim, now).expect("a claim");
-    kinds.start(&app, &record).expect("a registered kind")
+    kinds.start(&app, record).expect("a registered kind")
 }
 
 #[test]
 fn dropping_a_job_that_panics_when_dropped_hurts_nobody() {
     let mut running = claimed(Panics::WhenDropped);
     let mut cx = Context::from_waker(Waker::noop());
-    assert!(running.work.as_mut().poll(&mut cx).is_pending());
+    assert!(Pin::new(&mut running.work).poll(&mut cx).is_pending());
     drop(running);
 }
 
@@ -133,8 +134,8 @@ fn dropping_a_job_that_panics_when_dropped_hurts_nobody() {
 fn a_job_that_panics_at_its_end_has_failed() {
     let mut running = claimed(Panics::WhenDropped);
     let mut cx = Context::from_waker(Waker::noop());
-    assert!(running.work.as_mut().poll(&mut cx).is_pending());
+    assert!(Pin::new(&mut running.work).poll(&mut cx).is_pending());
     running.state.cancel();
-    let end = running.work.as_mut().poll(&mut cx);
+    let end = Pin::new(&mut running.work).poll(&mut cx);
     assert_eq!(end, Poll::Ready(failed("panicked: in a drop")));
 }

@@ -1,9 +1,10 @@
 //! One job's task: runs the handler and says how it ended, on every path.
 
-use futures_channel::mpsc::UnboundedSender;
 use futures_util::future::{AbortHandle, Abortable};
-use tideway::BoxFuture;
+use tideway::jobs::Work;
 use tideway::jobs::pool::{End, Run};
+
+use super::mail::Mail;
 
 /// A handler is gone.
 pub(super) struct Ended {
@@ -15,14 +16,14 @@ pub(super) struct Ended {
 /// The task around `work`, and what drops `work` at its next wake-up.
 pub(super) fn job(
     run: Run,
-    work: BoxFuture<'static, End>,
-    inbox: UnboundedSender<Ended>,
+    work: Work,
+    mail: Mail<Ended>,
 ) -> (AbortHandle, impl Future<Output = ()> + Send + 'static) {
     let (abort, registration) = AbortHandle::new_pair();
     // Made before the task runs: a runtime may drop it unpolled.
     let mut word = Word {
         ended: Some(Ended { run, end: None }),
-        inbox,
+        mail,
     };
     let work = Abortable::new(work, registration);
     let task = async move {
@@ -36,17 +37,16 @@ pub(super) fn job(
     (abort, task)
 }
 
-/// Sends its message when it is dropped.
+/// Leaves its word when it is dropped.
 struct Word {
     ended: Option<Ended>,
-    inbox: UnboundedSender<Ended>,
+    mail: Mail<Ended>,
 }
 
 impl Drop for Word {
     fn drop(&mut self) {
         if let Some(ended) = self.ended.take() {
-            // Nobody listens any more if the worker has stopped.
-            let _ = self.inbox.unbounded_send(ended);
+            self.mail.leave(ended);
         }
     }
 }

@@ -29,8 +29,8 @@ pub struct Kinds {
 
 /// A started job.
 pub struct Running {
-    /// Runs it; never panics, and may be dropped at any time.
-    pub work: BoxFuture<'static, End>,
+    /// Runs it.
+    pub work: Work,
     /// What it shares with its worker.
     pub state: JobState,
 }
@@ -74,18 +74,15 @@ impl Kinds {
     /// The claimed `job`, ready to be polled; `None` if nobody registered its kind here. A payload that does
     /// not decode is a failure.
     #[must_use]
-    pub fn start(&self, app: &Arc<Pipeline>, job: &Record) -> Option<Running> {
+    pub fn start(&self, app: &Arc<Pipeline>, job: Record) -> Option<Running> {
         let runner = self.runners.get(&*job.spec.kind)?;
         let state = JobState::new(job.progress.clone());
-        let cx = JobCx::new(app, &self.jobs, job, state.clone());
-        let work = Guarded {
-            work: Some(runner.run(cx, job.payload.clone())),
+        let cx = JobCx::new(app, &self.jobs, &job, state.clone());
+        let work = Work {
+            work: Some(runner.run(cx, job.payload)),
             state: state.clone(),
         };
-        Some(Running {
-            work: Box::pin(work),
-            state,
-        })
+        Some(Running { work, state })
     }
 }
 
@@ -123,6 +120,12 @@ impl<T: Job> Runner for Kind<T> {
 }
 
 fn decode<T: Job>(payload: &[u8]) -> Result<T, JobError> {
+    // Where a mistake is, is found out when there is one: to keep the path at each step takes as long as to read.
+    serde_json::from_slice(payload).or_else(|_| decode_with_path(payload))
+}
+
+#[cold]
+fn decode_with_path<T: Job>(payload: &[u8]) -> Result<T, JobError> {
     let mut json = serde_json::Deserializer::from_slice(payload);
     let decoded = serde_path_to_error::deserialize(&mut json)
         .map_err(|error| error.to_string())
@@ -133,13 +136,13 @@ fn decode<T: Job>(payload: &[u8]) -> Result<T, JobError> {
     })
 }
 
-/// A job that cannot hurt whoever polls or drops it.
-struct Guarded {
+/// The handler of a started job: a future that never panics, and may be dropped at any time.
+pub struct Work {
     work: Option<BoxFuture<'static, JobResult>>,
     state: JobState,
 }
 
-impl Future for Guarded {
+impl Future for Work {
     type Output = End;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<End> {
@@ -167,7 +170,7 @@ impl Future for Guarded {
     }
 }
 
-impl Guarded {
+impl Work {
     fn clear(&mut self) {
         if let Some(work) = self.work.take()
             && let Err(panic) = caught(|| drop(work))
@@ -177,9 +180,15 @@ impl Guarded {
     }
 }
 
-impl Drop for Guarded {
+impl Drop for Work {
     fn drop(&mut self) {
         self.clear();
+    }
+}
+
+impl fmt::Debug for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Work").finish_non_exhaustive()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Background jobs in a test: run one in virtual time, or see what was enqueued. No worker, no store.
 
 use std::fmt::Debug;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -13,8 +14,8 @@ use tideway_engine::{Seed, Wall};
 
 use super::VirtualTasks;
 use super::tasks::{Flag, SPIN};
-use crate::jobs::{End, Enqueue, Job, Jobs, Kinds};
-use crate::{App, BoxFuture, Tasks};
+use crate::jobs::{End, Enqueue, Job, Jobs, Kinds, Work};
+use crate::{App, Tasks};
 
 mod recorder;
 
@@ -135,7 +136,7 @@ impl<T: Job> TestJob<T> {
         let (jobs, now) = (kinds.jobs(), tasks.now());
         let new = new_job(jobs, self.job, &self.headers);
         let record = claimed(&new, now.wall, self.attempt, self.progress, self.payload);
-        let running = kinds.start(&app, &record).expect("the kind was registered");
+        let running = kinds.start(&app, record).expect("the kind was registered");
         if let Some(delay) = self.cancel {
             let (state, sleep) = (
                 running.state.clone(),
@@ -194,12 +195,12 @@ fn claimed(
 
 /// Polls until ready; time moves only when nothing else can.
 #[track_caller]
-fn drive(tasks: &VirtualTasks, mut work: BoxFuture<'static, End>) -> End {
+fn drive(tasks: &VirtualTasks, mut work: Work) -> End {
     let woken = Arc::new(Flag::raised());
     let waker = Waker::from(woken.clone());
     for _ in 0..SPIN {
         if woken.take() {
-            if let Poll::Ready(end) = work.as_mut().poll(&mut Context::from_waker(&waker)) {
+            if let Poll::Ready(end) = Pin::new(&mut work).poll(&mut Context::from_waker(&waker)) {
                 return end;
             }
             continue;
