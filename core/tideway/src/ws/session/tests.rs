@@ -302,7 +302,11 @@ fn an_inbox_over_its_cap_stops_reading_and_goes_on_once_there_is_room() {
     let_go();
     world.run_chopped(50_000);
     assert_eq!(world.got, ["all"]);
-    assert_eq!(world.session().rest.capacity(), 0, "an idle socket holds none");
+    assert_eq!(
+        world.session().rest.capacity(),
+        0,
+        "an idle socket holds none"
+    );
 }
 
 /// A future that another hand completes.
