@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tideway::stages::Accounts;
 use tideway::ws::{Cause, CloseCode, Closed, Codecs, Config, Encoded, Socket, WebSocketUpgrade};
-use tideway::{App, Response, Rng, Seed, get};
+use tideway::{App, Clock, Response, Rng, Seed, get};
 use tideway_conformance::suite::reply::Reply;
 use tideway_driver::{Options, Report, Runtime, Stop, serve};
 use tideway_engine::ws::{Conn, End, Event, Role};
@@ -36,6 +36,18 @@ async fn feed(socket: Socket) {
     while socket.send(vec![7; 1000]).await.is_ok() {}
 }
 
+/// Does something else for a second, then counts what came.
+async fn lag(clock: Clock, mut socket: Socket) {
+    clock.sleep(Duration::from_secs(1)).await;
+    for n in 0..LAGGING {
+        let message = socket.recv().await.expect("all of them");
+        assert_eq!(message.as_bytes(), [n as u8; 1000]);
+    }
+    socket.send("all").await.expect("it is open");
+}
+
+const LAGGING: usize = 500;
+
 fn app(ends: &Ends, accounts: &Accounts) -> App {
     let told = |upgrade: WebSocketUpgrade, ends: Ends| {
         upgrade.on_close(move |closed| ends.lock().expect("one thread").push(closed))
@@ -54,6 +66,12 @@ fn app(ends: &Ends, accounts: &Accounts) -> App {
             "/feed",
             get(move |upgrade: WebSocketUpgrade| -> Response {
                 told(upgrade, feeds.clone()).on_upgrade(feed)
+            }),
+        )
+        .route(
+            "/lag",
+            get(|upgrade: WebSocketUpgrade, clock: Clock| -> Response {
+                upgrade.on_upgrade(|socket| lag(clock, socket))
             }),
         )
 }
@@ -409,4 +427,33 @@ fn a_reader_that_stalls_is_ended_by_the_heartbeat_and_holds_no_more_than_its_que
     drop(peer);
     sim.run_for(Duration::from_secs(1)).expect("time goes on");
     assert_eq!(sim.connections(), 0);
+}
+
+#[test]
+fn a_handler_that_lags_is_given_all_once_it_reads() {
+    for seed in 0..10 {
+        let sim = Sim::new(seed);
+        let (server, client) = (sim.host("server"), sim.host("client"));
+        sim.default_link(if seed < 5 {
+            Link::perfect()
+        } else {
+            Link::rough()
+        });
+        let (ends, accounts, stop) = (Ends::default(), Accounts::default(), Stop::new());
+        let _report = start(&server, app(&ends, &accounts), stop);
+        sim.run(async {
+            let opened = Peer::open(&client, "/lag", &Seed::from_u64(1), &[]).await;
+            let mut peer = opened.expect("nothing breaks");
+            for n in 0..LAGGING {
+                peer.say(&[n as u8; 1000]);
+            }
+            // All at once: more than the inbox takes.
+            peer.flush().await.expect("it is read in the end");
+            while peer.got.is_empty() && peer.read().await.expect("an answer") {}
+            assert_eq!(peer.got, [b"all"], "seed {seed}");
+        });
+        // Not by the heartbeat, whose first Ping would look again as well.
+        let took = sim.now().mono.since(tideway::Mono::START);
+        assert!(seed >= 5 || took < Duration::from_secs(2), "{took:?}");
+    }
 }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
@@ -15,7 +16,8 @@ use tideway::extract::{Json, Path, Query};
 use tideway::http::{HeaderMap, StatusCode};
 use tideway::response::{Event, EventError, Sse};
 use tideway::stages::{MaxBody, TimeoutLimits};
-use tideway::{App, Body, Clock, IntoResponse, Problem, get, post};
+use tideway::ws::{self, WebSocketUpgrade};
+use tideway::{App, Body, Clock, IntoResponse, Problem, Response, get, post};
 use tideway_examples::{Serving, healthz, log, readyz, serve};
 
 /// Serves one endpoint per behaviour, for tools
@@ -26,6 +28,15 @@ struct Cli {
     /// The default stages with a log, or neither
     #[arg(long, value_enum, default_value_t = Stages::All)]
     stages: Stages,
+    /// Whether WebSockets compress their messages
+    #[arg(long, value_enum, default_value_t = Switch::Off)]
+    deflate: Switch,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -43,7 +54,7 @@ fn main() -> std::io::Result<()> {
         }
         Stages::None => App::bare(),
     };
-    serve(&cli.serving, routes(app))
+    serve(&cli.serving, routes(app, cli.deflate == Switch::On))
 }
 
 async fn plaintext() -> &'static str {
@@ -188,6 +199,29 @@ async fn upload(body: Body) -> Result<Json<Uploaded>, Problem> {
     Ok(Json(Uploaded { bytes, sha256 }))
 }
 
+/// Sends back what comes; from any page, as fast as it comes, messages of up to 64 MiB.
+fn ws_echo(upgrade: WebSocketUpgrade, deflate: bool) -> Response {
+    upgrade
+        .allow_any_origin()
+        .config(WS.clone())
+        .deflate(deflate)
+        .on_upgrade(|mut socket| async move {
+            while let Some(message) = socket.recv().await {
+                if socket.send(message).await.is_err() {
+                    break;
+                }
+            }
+        })
+}
+
+static WS: LazyLock<Arc<ws::Config>> = LazyLock::new(|| {
+    Arc::new(ws::Config {
+        max_frame: 64 << 20,
+        max_message: 64 << 20,
+        ..ws::Config::default()
+    })
+});
+
 /// As long as bytes keep coming.
 const PATIENT: TimeoutLimits = TimeoutLimits {
     handler: None,
@@ -196,7 +230,7 @@ const PATIENT: TimeoutLimits = TimeoutLimits {
     body_out: Some(Duration::from_secs(30)),
 };
 
-fn routes(app: App) -> App {
+fn routes(app: App, deflate: bool) -> App {
     let mut app = app
         .route("/plaintext", get(plaintext))
         .route("/json", get(json))
@@ -210,6 +244,10 @@ fn routes(app: App) -> App {
         .route("/status/{code}", get(status))
         .route("/headers", get(headers))
         .route("/upload", post(upload).set(MaxBody(8 << 30)).set(PATIENT))
+        .route(
+            "/ws/echo",
+            get(move |upgrade: WebSocketUpgrade| ws_echo(upgrade, deflate)),
+        )
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz));
     // A router is asked among many, as in a real application.

@@ -1,5 +1,6 @@
 //! The probe: each endpoint does what its name says, on each runtime, and a stop lets requests end.
 
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::Command;
 
@@ -21,6 +22,7 @@ on_each_runtime! {
     readiness_is_false_while_it_stops,
     a_second_signal_cuts,
     a_stop_that_had_to_cut_is_no_success,
+    a_websocket_echoes,
 }
 
 fn start(runtime: &str, stages: &str) -> Server {
@@ -277,4 +279,61 @@ fn a_stop_that_had_to_cut_is_no_success(runtime: &str) {
     );
     // What `main` returned, as Rust prints it.
     assert!(log.contains("1 of 1 connections were busy"), "{log}");
+}
+
+fn a_websocket_echoes(runtime: &str) {
+    for deflate in ["on", "off"] {
+        let probe = env!("CARGO_BIN_EXE_probe");
+        let args = ["--runtime", runtime, "--deflate", deflate];
+        let server = Server::start(probe, &args);
+        let mut socket = TcpStream::connect(&server.addr).expect("it listens");
+        let handshake = "GET /ws/echo HTTP/1.1\r\nhost: test\r\norigin: https://elsewhere.example\r\n\
+             connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+             sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+             sec-websocket-extensions: permessage-deflate; client_max_window_bits\r\n\r\n";
+        socket.write_all(handshake.as_bytes()).expect("it reads");
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            socket.read_exact(&mut byte).expect("a head");
+            head.extend(byte);
+        }
+        let head = String::from_utf8(head).expect("ASCII");
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        assert_eq!(
+            head.contains("permessage-deflate"),
+            deflate == "on",
+            "{head}"
+        );
+        // 2 MiB, with a mask of zeros; then Close.
+        const LEN: usize = 2 << 20;
+        let mut frame = vec![0x82, 0xff];
+        frame.extend((LEN as u64).to_be_bytes());
+        frame.extend([0; 4]);
+        frame.resize(frame.len() + LEN, b'x');
+        socket.write_all(&frame).expect("it reads");
+        let mut back = [0; 4];
+        socket.read_exact(&mut back).expect("an answer");
+        // What is compressed fits into 64 KiB.
+        let first = if deflate == "on" {
+            [0xc2, 126]
+        } else {
+            [0x82, 127]
+        };
+        assert_eq!(back[..2], first);
+        let rest = if deflate == "on" {
+            usize::from(u16::from_be_bytes([back[2], back[3]]))
+        } else {
+            6 + LEN
+        };
+        let mut payload = vec![0; rest];
+        socket.read_exact(&mut payload).expect("all of it");
+        socket
+            .write_all(&[0x88, 0x82, 0, 0, 0, 0, 3, 0xe8])
+            .expect("it reads");
+        let mut close = Vec::new();
+        socket.read_to_end(&mut close).expect("the end");
+        assert_eq!(close, [0x88, 2, 3, 0xe8]);
+        server.stop();
+    }
 }

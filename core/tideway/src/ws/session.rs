@@ -334,8 +334,10 @@ impl Session {
         if !self.rest.is_empty() {
             let mut rest = std::mem::take(&mut self.rest);
             let taken = self.feed(now, &mut rest, codecs);
-            rest.drain(..taken);
-            self.rest = rest;
+            if taken < rest.len() {
+                rest.drain(..taken);
+                self.rest = rest;
+            }
         }
     }
 
