@@ -15,6 +15,7 @@ use tideway::ws::Upgrade;
 use tideway::{Mono, Peer, Seed};
 use tideway_engine::wire::{Cut, Watch};
 
+use crate::alarm::Alarm;
 #[cfg(feature = "http2")]
 use crate::executor::{Next, Streams};
 use crate::pulse::Pulse;
@@ -25,9 +26,6 @@ use crate::stop::{Phase, Seat, Stop};
 use crate::websocket::websocket;
 use crate::wire::{Protocol, Wire};
 use crate::{Options, Runtime, Sleep};
-
-/// Timers may fire a hair before the clock agrees; within this they are asked.
-const SLACK: Duration = Duration::from_millis(2);
 
 /// How much of what a peer still sends is read and forgotten before closing, in bytes.
 const DISCARD: usize = 16 * 1024 * 1024;
@@ -138,10 +136,7 @@ struct Around<R, S> {
     wire: Wire<S>,
     pulse: Arc<Pulse>,
     seat: Seat,
-    /// When the one timer fires; `None` once it has.
-    armed: Option<Mono>,
-    /// Whether the timer knows this task's waker.
-    polled: bool,
+    alarm: Alarm,
     begun: u32,
     multiplexed: bool,
 }
@@ -163,8 +158,7 @@ where
             rt,
             pulse,
             seat: shared.stop.seat(),
-            armed: Some(first),
-            polled: false,
+            alarm: Alarm::new(first),
             begun: 0,
             multiplexed: false,
         };
@@ -241,7 +235,7 @@ where
     fn wake_up(&mut self, cx: &Context<'_>) {
         self.pulse.set_now(self.rt.now());
         if self.seat.register(cx) {
-            self.polled = false;
+            self.alarm.forget_waker();
         }
         if self.multiplexed {
             self.pulse.set_task(cx.waker());
@@ -250,7 +244,7 @@ where
 
     /// Drains the wire, tells the watch what happened and minds the timer. `Ready(None)`: the timer
     /// fired, look again.
-    fn tend(&mut self, mut sleep: Pin<&mut R::Sleep>, cx: &mut Context<'_>) -> Poll<Option<Ended>> {
+    fn tend(&mut self, sleep: Pin<&mut R::Sleep>, cx: &mut Context<'_>) -> Poll<Option<Ended>> {
         let now = self.pulse.now().mono;
         let mut wire = self.wire.state();
         if let Poll::Ready(Err(_)) = wire.poll_drain(&self.pulse, cx) {
@@ -284,28 +278,7 @@ where
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
-        // Earlier: moved at once. Later: left alone, and moved when it fires.
-        if let Some(at) = next
-            && self.armed.is_none_or(|armed| at < armed)
-        {
-            sleep.as_mut().reset(at);
-            self.armed = Some(at);
-            self.polled = false;
-        }
-        let Some(armed) = self.armed else {
-            return Poll::Pending;
-        };
-        if self.polled && now.plus(SLACK) < armed {
-            return Poll::Pending;
-        }
-        self.polled = true;
-        match sleep.poll(cx) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(()) => {
-                self.armed = None;
-                Poll::Ready(None)
-            }
-        }
+        self.alarm.poll(next, now, sleep, cx).map(|()| None)
     }
 
     /// Takes the stream back from hyper and gives it to a task of its own: this one has the size of all that HTTP needs.
@@ -331,7 +304,7 @@ where
 
     /// What is left to do once hyper is done or cut.
     async fn close(
-        mut self,
+        self,
         ended: Ended,
         origin: &Arc<Origin>,
         drain: Duration,
@@ -371,6 +344,5 @@ where
             self.wire.poll_discard(&mut scratch, &mut left, cx)
         })
         .await;
-        self.armed = None;
     }
 }

@@ -11,6 +11,7 @@
 //! The feature `http2`, off by default, serves HTTP/2 by prior knowledge on the port of HTTP/1.1. It brings h2, and with
 //! it more of tokio (`io-util`) than channels, though never its runtime.
 
+mod alarm;
 mod body;
 pub mod clock;
 mod connection;

@@ -13,14 +13,13 @@ use hyper::rt::{Read, ReadBuf, Write};
 use tideway::Mono;
 use tideway::ws::{Codecs, Session};
 
+use crate::Runtime;
+use crate::alarm::Alarm;
 use crate::connection::Shared;
 use crate::serve::Alive;
 use crate::stop::{Phase, Seat};
 use crate::wire::Taken;
-use crate::{Runtime, Sleep};
 
-/// Timers may fire a hair before the clock agrees; within this they are asked.
-const SLACK: Duration = Duration::from_millis(2);
 /// A thread's read buffer, in bytes.
 const BUFFER: usize = 64 << 10;
 /// Pieces written at once.
@@ -50,8 +49,7 @@ pub(crate) async fn websocket<R, S>(
         unsent: taken.unsent,
         session,
         seat: shared.stop.seat(),
-        armed: Some(first),
-        polled: false,
+        alarm: Alarm::new(first),
         shut: false,
     };
     poll_fn(|cx| tools::lent(|tools| task.poll(tools, sleep.as_mut(), cx))).await;
@@ -65,10 +63,7 @@ struct Task<R, S> {
     unsent: Vec<u8>,
     session: Session,
     seat: Seat,
-    /// When the one timer fires; `None` once it has.
-    armed: Option<Mono>,
-    /// Whether the timer knows this task's waker.
-    polled: bool,
+    alarm: Alarm,
     /// Our half of the stream is closed.
     shut: bool,
 }
@@ -85,7 +80,7 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<()> {
         if self.seat.register(cx) {
-            self.polled = false;
+            self.alarm.forget_waker();
         }
         self.session.wake();
         for _ in 0..ROUNDS {
@@ -199,28 +194,13 @@ where
     }
 
     /// Minds the timer. Ready: something was due, look again.
-    fn tend(&mut self, now: Mono, mut sleep: Pin<&mut R::Sleep>, cx: &mut Context<'_>) -> Poll<()> {
+    fn tend(&mut self, now: Mono, sleep: Pin<&mut R::Sleep>, cx: &mut Context<'_>) -> Poll<()> {
         let next = self.session.poll_timeout().map(|(at, _)| at);
         if next.is_some_and(|at| at <= now) {
             self.session.handle_timeout(now);
             return Poll::Ready(());
         }
-        // Earlier: moved at once. Later: left alone, and moved when it fires.
-        if let Some(at) = next
-            && self.armed.is_none_or(|armed| at < armed)
-        {
-            sleep.as_mut().reset(at);
-            self.armed = Some(at);
-            self.polled = false;
-        }
-        let Some(armed) = self.armed else {
-            return Poll::Pending;
-        };
-        if self.polled && now.plus(SLACK) < armed {
-            return Poll::Pending;
-        }
-        self.polled = true;
-        sleep.poll(cx).map(|()| self.armed = None)
+        self.alarm.poll(next, now, sleep, cx)
     }
 }
 

@@ -2,7 +2,6 @@
 //! rule (when to claim, retry, beat, reap, stop) is the pool's.
 
 mod job;
-mod mail;
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -10,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_channel::mpsc;
 use futures_core::Stream;
 use futures_util::StreamExt as _;
 use futures_util::future::{AbortHandle, Either, select};
@@ -26,7 +26,6 @@ use tideway_engine::{Keyed, Map, Rng};
 
 use crate::stop::{Phase, Seat, Stop};
 use crate::{Runtime, Sleep as _};
-use mail::Mail;
 
 /// Why a worker did not start.
 #[derive(Debug, thiserror::Error)]
@@ -55,9 +54,9 @@ pub struct Worker<R: Runtime> {
     /// How long a store call may take before it counts as lost.
     patience: Duration,
     calls: FuturesUnordered<BoxFuture<'static, Input>>,
-    mail: Mail<job::Ended>,
-    /// Words taken from there; empty but while they are read.
-    ended: Vec<job::Ended>,
+    /// Bounded by the slots: a handler sends one message in its life.
+    inbox: mpsc::UnboundedSender<job::Ended>,
+    mail: mpsc::UnboundedReceiver<job::Ended>,
     wakes: Option<Pin<Box<dyn Stream<Item = Wake> + Send>>>,
     running: Map<Id, Handle>,
     sleep: Pin<Box<R::Sleep>>,
@@ -98,6 +97,7 @@ impl<R: Runtime> Worker<R> {
         let now = rt.now().mono;
         let patience = (config.lease / 3).clamp(Duration::from_secs(1), Duration::from_secs(10));
         let pool = Pool::new(config, &rng.fork(), now)?;
+        let (inbox, mail) = mpsc::unbounded();
         let wakes = store.wakeups(pool.owner());
         Ok(Self {
             sleep: Box::pin(rt.sleep_until(now)),
@@ -113,8 +113,8 @@ impl<R: Runtime> Worker<R> {
             store,
             pool,
             patience,
-            mail: Mail::new(),
-            ended: Vec::new(),
+            inbox,
+            mail,
             wakes: Some(wakes),
             limits,
         })
@@ -167,13 +167,13 @@ impl<R: Runtime> Worker<R> {
             };
             self.pool.input(now, input);
         }
-        let mut words = std::mem::take(&mut self.ended);
-        self.mail.take(AT_ONCE, &mut words, cx);
-        for ended in words.drain(..) {
+        for _ in 0..AT_ONCE {
+            let Poll::Ready(Some(ended)) = self.mail.poll_next_unpin(cx) else {
+                break;
+            };
             fed = true;
             self.job_ended(now, ended);
         }
-        self.ended = words;
         while let Poll::Ready(Some(input)) = self.calls.poll_next_unpin(cx) {
             fed = true;
             self.pool.input(now, input);
@@ -297,7 +297,7 @@ impl<R: Runtime> Worker<R> {
         if self.running.is_empty() {
             self.next_checkpoints = self.rt.now().mono.plus(CHECKPOINTS);
         }
-        let (abort, work) = job::job(run, running.work, self.mail.clone());
+        let (abort, work) = job::job(run, running.work, self.inbox.clone());
         let state = running.state;
         self.running.insert(run.id, Handle { run, state, abort });
         self.rt.spawn(work);

@@ -36,6 +36,6 @@ pub use closed::{Cause, Closed};
 pub use message::{Binary, Message, Text};
 pub use rejection::HandshakeRejection;
 pub use session::{Session, Upgrade};
-pub use socket::{CloseError, Receiver, SendError, Sender, Sending, Socket};
-pub use tideway_engine::ws::{CloseCode, Codecs, Config, Encoded, Violation};
+pub use socket::{Receiver, SendError, Sender, Sending, Socket};
+pub use tideway_engine::ws::{CloseCode, CloseError, Codecs, Config, Encoded, Violation};
 pub use upgrade::WebSocketUpgrade;

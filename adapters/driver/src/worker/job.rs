@@ -1,10 +1,9 @@
 //! One job's task: runs the handler and says how it ended, on every path.
 
+use futures_channel::mpsc::UnboundedSender;
 use futures_util::future::{AbortHandle, Abortable};
 use tideway::jobs::Work;
 use tideway::jobs::pool::{End, Run};
-
-use super::mail::Mail;
 
 /// A handler is gone.
 pub(super) struct Ended {
@@ -17,13 +16,13 @@ pub(super) struct Ended {
 pub(super) fn job(
     run: Run,
     work: Work,
-    mail: Mail<Ended>,
+    inbox: UnboundedSender<Ended>,
 ) -> (AbortHandle, impl Future<Output = ()> + Send + 'static) {
     let (abort, registration) = AbortHandle::new_pair();
     // Made before the task runs: a runtime may drop it unpolled.
     let mut word = Word {
         ended: Some(Ended { run, end: None }),
-        mail,
+        inbox,
     };
     let work = Abortable::new(work, registration);
     let task = async move {
@@ -37,16 +36,17 @@ pub(super) fn job(
     (abort, task)
 }
 
-/// Leaves its word when it is dropped.
+/// Sends its message when it is dropped.
 struct Word {
     ended: Option<Ended>,
-    mail: Mail<Ended>,
+    inbox: UnboundedSender<Ended>,
 }
 
 impl Drop for Word {
     fn drop(&mut self) {
         if let Some(ended) = self.ended.take() {
-            self.mail.leave(ended);
+            // Nobody listens any more if the worker has stopped.
+            let _ = self.inbox.unbounded_send(ended);
         }
     }
 }

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tideway_engine::hub::{self, Close, Frame, Ticket};
-use tideway_engine::ws::{CloseCode, Encoded, MAX_REASON};
+use tideway_engine::ws::{CloseCode, CloseError, Encoded, MAX_REASON};
 
 use super::meeting::Meeting;
 use super::{Cause, Message};
@@ -70,18 +70,6 @@ impl From<hub::SendError> for SendError {
             _ => Self::Closed,
         }
     }
-}
-
-/// Why a close was not begun.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum CloseError {
-    /// It is closed, or closing.
-    #[error("the socket is closed")]
-    Closed,
-    /// The reason does not fit into a control frame.
-    #[error("a close reason has at most {MAX_REASON} bytes")]
-    ReasonTooLong,
 }
 
 impl Socket {
