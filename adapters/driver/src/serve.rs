@@ -13,6 +13,7 @@ use futures_util::future::{Either, select};
 use futures_util::task::AtomicWaker;
 use tideway::jobs::pool::{PoolConfig, PoolReport};
 use tideway::pipeline::Pipeline;
+use tideway::ws::Hub;
 use tideway::{App, Rng};
 
 use crate::connection::{Shared, connection};
@@ -71,6 +72,7 @@ pub async fn serve<R: Runtime, L: Listener>(
     let mut rng = Rng::new(&rt.seed());
     let pipeline = pipeline(&rt, app.seed(rng.fork()))?;
     let worker = worker(&rt, &pipeline, &stop)?;
+    let _tended = tend(&rt, &pipeline);
     let (drain, lame_duck, cap) = (options.drain, options.lame_duck, options.max_connections);
     let shared = Arc::new(Shared {
         pipeline: pipeline.clone(),
@@ -174,6 +176,17 @@ fn worker<R: Runtime>(
         let _ = tell.send(worker.run().await);
     });
     Ok(Some(told))
+}
+
+/// Tends the app's rooms until what this returns is dropped.
+fn tend<R: Runtime>(rt: &R, app: &Pipeline) -> oneshot::Sender<()> {
+    let (keep, over) = oneshot::channel();
+    if let Some(hub) = app.context().get::<Hub>().cloned() {
+        rt.spawn(async move {
+            select(pin!(hub.tend()), over).await;
+        });
+    }
+    keep
 }
 
 const BACKOFF_FIRST: Duration = Duration::from_millis(5);

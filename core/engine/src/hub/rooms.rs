@@ -46,7 +46,7 @@ const EVENTS: usize = 1 << 16;
 ///
 /// - **A** questions: [`counts`](Self::counts), [`direct`](Self::direct), [`is_member`](Self::is_member),
 ///   [`members`](Self::members), [`present`](Self::present), [`is_subscribed`](Self::is_subscribed),
-///   [`has_output`](Self::has_output), [`has_event`](Self::has_event)
+///   [`rules`](Self::rules), [`has_output`](Self::has_output), [`has_event`](Self::has_event)
 /// - **B** inputs, which never fail: [`handle_gone`](Self::handle_gone), [`handle_remote`](Self::handle_remote),
 ///   [`handle_connected`](Self::handle_connected), [`handle_subscribed`](Self::handle_subscribed),
 ///   [`handle_lost`](Self::handle_lost),
@@ -165,6 +165,12 @@ impl<M: Clone, F: Frame> Rooms<M, F> {
     #[must_use]
     pub fn direct(&self, conn: Conn) -> Option<&M> {
         self.clients.get(&conn).map(|client| &client.to)
+    }
+
+    /// What a topic was opened with, while it lives.
+    #[must_use]
+    pub fn rules(&self, topic: &Topic) -> Option<Rules> {
+        self.room(topic).map(|room| room.rules)
     }
 
     /// Whether a connection is a member.
@@ -314,7 +320,7 @@ impl<M: Clone, F: Frame> Rooms<M, F> {
         if bytes > self.config.log {
             return Err(Refused::TooLarge(bytes));
         }
-        if rules.reach == Reach::Node && !self.names.contains_key(topic) {
+        if (rules.reach == Reach::Node || post.here) && !self.names.contains_key(topic) {
             self.counts.published += 1;
             return Ok(Turn::Done);
         }
@@ -323,7 +329,9 @@ impl<M: Clone, F: Frame> Rooms<M, F> {
         }
         let ix = self.open(topic, rules)?;
         self.counts.published += 1;
-        self.announce_message(now, ix, &post);
+        if !post.here {
+            self.announce_message(now, ix, &post);
+        }
         Ok(self.append(ix, post, None))
     }
 

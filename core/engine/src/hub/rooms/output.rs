@@ -37,15 +37,18 @@ pub struct Post<F> {
     pub except: Option<Conn>,
     /// Frames of one topic and key replace each other under [`Policy::Conflate`].
     pub key: u64,
+    /// Only to members on this node.
+    pub here: bool,
 }
 
 impl<F> Post<F> {
-    /// To everyone, with key 0.
+    /// To everyone the topic reaches, with key 0.
     pub const fn new(frame: F) -> Self {
         Self {
             frame,
             except: None,
             key: 0,
+            here: false,
         }
     }
 }
