@@ -1,6 +1,7 @@
 //! The socket loop: accept, spawn, and the one way to stop.
 
-use std::future::poll_fn;
+use std::convert::Infallible;
+use std::future::{pending, poll_fn};
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
@@ -65,14 +66,32 @@ impl Report {
 pub async fn serve<R: Runtime, L: Listener>(
     rt: R,
     app: App,
-    mut on: L,
+    on: L,
     options: Options,
     stop: Stop,
 ) -> io::Result<Report> {
     let mut rng = Rng::new(&rt.seed());
     let pipeline = pipeline(&rt, app.seed(rng.fork()))?;
     let worker = worker(&rt, &pipeline, &stop)?;
-    let _tended = tend(&rt, &pipeline);
+    let tended = tend(&rt, &pipeline);
+    let served = run(&rt, pipeline.clone(), on, options, stop, rng);
+    let Either::Right((mut report, _)) = select(pin!(tended), pin!(served)).await;
+    if let Some(worker) = worker {
+        // It drains beside the connections, under deadlines of its own.
+        report.jobs = worker.await.ok();
+    }
+    tracing::info!(target: "tideway", accepted = report.accepted, cut = report.cut, "stopped");
+    Ok(report)
+}
+
+async fn run<R: Runtime, L: Listener>(
+    rt: &R,
+    pipeline: Arc<Pipeline>,
+    mut on: L,
+    options: Options,
+    stop: Stop,
+    mut rng: Rng,
+) -> Report {
     let (drain, lame_duck, cap) = (options.drain, options.lame_duck, options.max_connections);
     let shared = Arc::new(Shared {
         pipeline: pipeline.clone(),
@@ -146,12 +165,7 @@ pub async fn serve<R: Runtime, L: Listener>(
         let bound = rt.sleep_until(rt.now().mono.plus(Duration::from_secs(1)));
         select(pin!(live.below(1)), pin!(bound)).await;
     }
-    if let Some(worker) = worker {
-        // It drains beside the connections, under deadlines of its own.
-        report.jobs = worker.await.ok();
-    }
-    tracing::info!(target: "tideway", accepted = report.accepted, cut = report.cut, "stopped");
-    Ok(report)
+    report
 }
 
 pub(crate) fn pipeline<R: Runtime>(rt: &R, app: App) -> io::Result<Arc<Pipeline>> {
@@ -178,15 +192,16 @@ fn worker<R: Runtime>(
     Ok(Some(told))
 }
 
-/// Tends the app's rooms until what this returns is dropped.
-fn tend<R: Runtime>(rt: &R, app: &Pipeline) -> oneshot::Sender<()> {
-    let (keep, over) = oneshot::channel();
+/// Has a task tend the app's rooms once they need it, until this is dropped.
+async fn tend<R: Runtime>(rt: &R, app: &Pipeline) -> Infallible {
+    let (_keep, over) = oneshot::channel::<()>();
     if let Some(hub) = app.context().get::<Hub>().cloned() {
+        hub.needs_tending().await;
         rt.spawn(async move {
             select(pin!(hub.tend()), over).await;
         });
     }
-    keep
+    pending().await
 }
 
 const BACKOFF_FIRST: Duration = Duration::from_millis(5);

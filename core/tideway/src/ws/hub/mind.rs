@@ -72,6 +72,12 @@ impl Hub {
         join(self.mind(), self.tell()).await;
     }
 
+    /// Completes when there is something to [`tend`](Self::tend). An app without rooms never does.
+    pub async fn needs_tending(&self) {
+        let Bells { due, news } = &self.0.bells;
+        select(pin!(due.rung()), pin!(news.rung())).await;
+    }
+
     async fn mind(&self) {
         let mut due = u64::MAX;
         let mut next = [None::<Mono>; COUNT];
