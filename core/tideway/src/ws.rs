@@ -35,7 +35,7 @@ mod upgrade;
 
 pub use closed::{Cause, Closed};
 pub(crate) use hub::DynRoomEvents;
-pub use hub::{Hub, HubConfig, Room, RoomError, RoomEvents};
+pub use hub::{Hub, HubConfig, Listener, Room, RoomError, RoomEvents};
 pub use message::{Binary, Message, Text};
 pub use rejection::HandshakeRejection;
 pub use session::{Session, Upgrade};

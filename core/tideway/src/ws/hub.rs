@@ -32,6 +32,7 @@
 
 mod error;
 mod events;
+mod listener;
 mod member;
 mod mind;
 mod room;
@@ -52,6 +53,7 @@ use tideway_engine::{Mono, Rng, Seed};
 pub use error::RoomError;
 pub(crate) use events::DynRoomEvents;
 pub use events::RoomEvents;
+pub use listener::Listener;
 pub(super) use member::Membership;
 pub use room::Room;
 
@@ -136,6 +138,12 @@ impl Hub {
     /// [`NameError`]: 1 to 200 bytes without control characters.
     pub fn user(&self, name: &str) -> Result<Room, NameError> {
         Ok(Room::new(self, Topic::User(Name::new(name)?)))
+    }
+
+    /// A member to be, without a socket: it [joins](Room::join) rooms and hears what is published there.
+    #[must_use]
+    pub fn listener(&self) -> Listener {
+        Listener::new()
     }
 
     /// How much there is and was, all rooms together.

@@ -312,3 +312,32 @@ fn a_cluster_join_waits_for_its_answer_its_leave_or_its_end() {
     assert_eq!(hub.counts().members, 1);
     let _ = hub.publish(&topic, Rules::default(), &Post::new(Encoded::text("x")));
 }
+
+#[test]
+fn a_listener_hears_without_a_socket_and_leaves_when_dropped() {
+    let (hub, tasks) = hub_with(None);
+    let room = hub.room("r").unwrap();
+    let mut listener = hub.listener();
+    now(room.join(&listener)).unwrap();
+    room.publish("one").unwrap();
+    room.publish("two").unwrap();
+    assert_eq!(now(listener.recv()).unwrap().payload(), b"one");
+    assert_eq!(now(listener.recv()).unwrap().payload(), b"two");
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let hears = heard.clone();
+    tasks.spawn(Box::pin(async move {
+        while let Some(frame) = listener.recv().await {
+            hears.lock().unwrap().push(frame.len());
+        }
+    }));
+    tasks.run_ready();
+    room.publish("three").unwrap();
+    tasks.run_ready();
+    assert_eq!(*heard.lock().unwrap(), [7], "it was woken");
+    // More than its queue: the policy closes it.
+    for _ in 0..50 {
+        room.publish("x".repeat(50_000)).unwrap();
+    }
+    tasks.run_ready();
+    assert_eq!((tasks.spawned(), hub.counts().members), (0, 0));
+}
