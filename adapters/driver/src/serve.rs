@@ -16,6 +16,7 @@ use tideway::pipeline::Pipeline;
 use tideway::{App, Rng};
 
 use crate::connection::{Shared, connection};
+use crate::dial::Dials;
 use crate::stop::{Phase, Stop};
 use crate::tasks::RuntimeTasks;
 use crate::worker::Worker;
@@ -58,7 +59,8 @@ impl Report {
 /// Serves `app` on `on` until `stop`.
 ///
 /// A stop is: readiness false, [`Options::lame_duck`] more of accepting, no accept, connections drain to
-/// [`Options::drain`], what is left is cut. A second stop cuts at once.
+/// [`Options::drain`], what is left is cut; jobs drain beside them; the sockets that the app opened to other servers are
+/// closed. A second stop cuts at once.
 ///
 /// Fails only if the app cannot be built: bad routes, missing services.
 pub async fn serve<R: Runtime, L: Listener>(
@@ -69,7 +71,8 @@ pub async fn serve<R: Runtime, L: Listener>(
     stop: Stop,
 ) -> io::Result<Report> {
     let mut rng = Rng::new(&rt.seed());
-    let pipeline = pipeline(&rt, app.seed(rng.fork()))?;
+    let dials = Dials::default();
+    let pipeline = pipeline(&rt, app.seed(rng.fork()), &dials)?;
     let worker = worker(&rt, &pipeline, &stop)?;
     let (drain, lame_duck, cap) = (options.drain, options.lame_duck, options.max_connections);
     let shared = Arc::new(Shared {
@@ -128,8 +131,11 @@ pub async fn serve<R: Runtime, L: Listener>(
     }
     drop(on);
     shared.stop.stop();
-    let limit = rt.sleep_until(rt.now().mono.plus(drain));
-    let (limit, forced) = (pin!(limit), pin!(stop.reached(Phase::Forced)));
+    let drained = rt.now().mono.plus(drain);
+    let (limit, forced) = (
+        pin!(rt.sleep_until(drained)),
+        pin!(stop.reached(Phase::Forced)),
+    );
     if let Either::Right(_) = select(pin!(live.below(1)), select(limit, forced)).await {
         report.cut = live.count.load(Ordering::Acquire);
         let again = stop.phase() == Phase::Forced;
@@ -148,12 +154,16 @@ pub async fn serve<R: Runtime, L: Listener>(
         // It drains beside the connections, under deadlines of its own.
         report.jobs = worker.await.ok();
     }
+    dials.end(&rt, drained, &stop).await;
     tracing::info!(target: "tideway", accepted = report.accepted, cut = report.cut, "stopped");
     Ok(report)
 }
 
-pub(crate) fn pipeline<R: Runtime>(rt: &R, app: App) -> io::Result<Arc<Pipeline>> {
-    let tasks = Arc::new(RuntimeTasks(rt.clone()));
+pub(crate) fn pipeline<R: Runtime>(rt: &R, app: App, dials: &Dials) -> io::Result<Arc<Pipeline>> {
+    let tasks = Arc::new(RuntimeTasks {
+        rt: rt.clone(),
+        dials: dials.clone(),
+    });
     app.pipeline(tasks).map_err(io::Error::other)
 }
 
@@ -192,14 +202,14 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 
 /// How many connections are open.
 #[derive(Default)]
-struct Live {
+pub(crate) struct Live {
     count: AtomicUsize,
     waker: AtomicWaker,
 }
 
 impl Live {
     /// Completes when fewer than `cap` are open.
-    async fn below(&self, cap: usize) {
+    pub(crate) async fn below(&self, cap: usize) {
         poll_fn(|cx| {
             if self.count.load(Ordering::Acquire) < cap {
                 return Poll::Ready(());
@@ -219,7 +229,7 @@ impl Live {
 pub(crate) struct Alive(Arc<Live>);
 
 impl Alive {
-    fn new(live: &Arc<Live>) -> Self {
+    pub(crate) fn new(live: &Arc<Live>) -> Self {
         live.count.fetch_add(1, Ordering::AcqRel);
         Self(live.clone())
     }

@@ -23,6 +23,7 @@
 //! The rejected alternative is a loop inside the handler that reads the stream itself: it answers no Ping and
 //! delivers nothing while the handler waits for a database.
 
+mod client;
 mod closed;
 mod meeting;
 mod message;
@@ -32,10 +33,12 @@ mod session;
 mod socket;
 mod upgrade;
 
+pub use client::{Connect, ConnectError, Dial, Opening, UrlError, connect};
 pub use closed::{Cause, Closed};
 pub use message::{Binary, Message, Text};
 pub use rejection::HandshakeRejection;
 pub use session::{Session, Upgrade};
 pub use socket::{Receiver, SendError, Sender, Sending, Socket};
+pub use tideway_engine::ws::handshake::BadAnswer;
 pub use tideway_engine::ws::{CloseCode, CloseError, Codecs, Config, Encoded, Violation};
 pub use upgrade::WebSocketUpgrade;

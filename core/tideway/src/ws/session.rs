@@ -31,11 +31,12 @@ pub struct Upgrade(Box<Waiting>);
 
 struct Waiting {
     meeting: Arc<Meeting>,
+    role: Role,
     config: Arc<Config>,
     deflate: Option<Deflate>,
     rate: Option<Rate>,
     // Dropped before `on_close`, which is told when the handler is gone.
-    handler: BoxFuture<'static, ()>,
+    handler: Option<BoxFuture<'static, ()>>,
     on_close: OnClose,
 }
 
@@ -52,16 +53,34 @@ impl Upgrade {
         F: FnOnce(Socket) -> Fut + Send + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        let meeting = Arc::new(Meeting::new(&config, protocol));
+        let meeting = Arc::new(Meeting::new(&config, protocol, Role::Server));
         let socket = Socket::new(&meeting);
         Self(Box::new(Waiting {
             meeting,
+            role: Role::Server,
             config,
             deflate,
             rate,
             // Called when it is first polled, where a panic is caught.
-            handler: Box::pin(async move { handler(socket).await }),
+            handler: Some(Box::pin(async move { handler(socket).await })),
             on_close,
+        }))
+    }
+
+    /// Of a client, whose socket is in other hands.
+    pub(super) fn client(
+        meeting: Arc<Meeting>,
+        config: Arc<Config>,
+        deflate: Option<Deflate>,
+    ) -> Self {
+        Self(Box::new(Waiting {
+            meeting,
+            role: Role::Client,
+            config,
+            deflate,
+            rate: None,
+            handler: None,
+            on_close: OnClose::default(),
         }))
     }
 
@@ -70,6 +89,7 @@ impl Upgrade {
     pub fn start(self, now: Mono, seed: &Seed, read: Vec<u8>) -> Session {
         let Waiting {
             meeting,
+            role,
             config,
             deflate,
             rate,
@@ -77,8 +97,8 @@ impl Upgrade {
             on_close,
         } = *self.0;
         Session {
-            conn: Conn::new(Role::Server, config, deflate, seed, now),
-            handler: Some(handler),
+            conn: Conn::new(role, config, deflate, seed, now),
+            handler,
             rest: read,
             rate: rate.map(|rate| {
                 Box::new(Limited {
@@ -426,12 +446,13 @@ impl Session {
     /// Looks at what became of the connection.
     fn settle(&mut self) {
         if let Some(end) = self.conn.poll_event() {
-            self.closed = Some(Closed::new(end, self.cause));
-            let reader = self.meeting.lock().end();
+            let closed = Closed::new(end, self.cause);
+            let reader = self.meeting.lock().end(closed.clone());
+            self.closed = Some(closed);
             self.reader = reader.or(self.reader.take());
             self.news = true;
         }
-        if self.conn.has_sent_all() {
+        if self.conn.is_mute() {
             self.give_up_sending();
         }
     }
@@ -446,10 +467,12 @@ impl Session {
     }
 
     fn tell(&mut self) {
-        let cause = self.cause.unwrap_or(Cause::Cut);
-        let closed = self.closed.take();
-        self.on_close
-            .tell(closed.unwrap_or_else(|| Closed::abrupt(cause)));
+        self.on_close.tell(self.ending());
+    }
+
+    fn ending(&self) -> Closed {
+        let cut = || Closed::abrupt(self.cause.unwrap_or(Cause::Cut));
+        self.closed.clone().unwrap_or_else(cut)
     }
 }
 
@@ -457,7 +480,7 @@ impl Drop for Session {
     fn drop(&mut self) {
         self.drop_handler();
         let mut state = self.meeting.lock();
-        let reader = state.end();
+        let reader = state.end(self.ending());
         let wakes = state.gone();
         drop(state);
         reader.into_iter().for_each(Waker::wake);
