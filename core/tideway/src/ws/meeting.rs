@@ -45,6 +45,8 @@ pub(super) struct State {
     attended: bool,
     /// How it ended: no message will come.
     closed: Option<Closed>,
+    /// The stream is done with, too.
+    over: bool,
     /// Nobody will ask for a message.
     deaf: bool,
 }
@@ -87,6 +89,7 @@ impl Meeting {
                 task: None,
                 attended: false,
                 closed: None,
+                over: false,
                 deaf: false,
             }),
             protocol,
@@ -137,6 +140,12 @@ impl State {
         self.reader.take()
     }
 
+    /// The stream is done with.
+    pub(super) fn over(&mut self) -> Option<Waker> {
+        self.over = true;
+        self.reader.take()
+    }
+
     /// Nothing can be sent any more.
     pub(super) fn gone(&mut self) -> Wakes {
         self.outbox.handle_gone();
@@ -152,10 +161,7 @@ impl State {
             if self.closed.is_some() {
                 return Ok((None, Wakes::default()));
             }
-            match &mut self.reader {
-                Some(reader) => reader.clone_from(waker),
-                None => self.reader = Some(waker.clone()),
-            }
+            self.read_by(waker);
             return Err(NoneYet);
         };
         let full = !self.has_room();
@@ -169,6 +175,17 @@ impl State {
             wakes.task = self.task();
         }
         Ok((Some(message), wakes))
+    }
+
+    /// How it ended, once the stream is done with.
+    pub(super) fn ended(&mut self, waker: &Waker) -> Result<Closed, NoneYet> {
+        match &self.closed {
+            Some(closed) if self.over => Ok(closed.clone()),
+            _ => {
+                self.read_by(waker);
+                Err(NoneYet)
+            }
+        }
     }
 
     /// How it ended.
@@ -238,6 +255,13 @@ impl State {
         wakes
     }
 
+    fn read_by(&mut self, waker: &Waker) {
+        match &mut self.reader {
+            Some(reader) => reader.clone_from(waker),
+            None => self.reader = Some(waker.clone()),
+        }
+    }
+
     fn task(&self) -> Option<Waker> {
         if self.attended {
             return None;
@@ -246,7 +270,7 @@ impl State {
     }
 }
 
-/// A message may still come.
+/// It may still come.
 pub(super) struct NoneYet;
 
 /// What senders and receivers hold. With the last one a client's socket closes; a server's is closed by its handler's end.

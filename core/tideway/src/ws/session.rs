@@ -116,6 +116,7 @@ impl Upgrade {
             news: true,
             reader: None,
             gone: false,
+            over: false,
             stopping: false,
             on_close,
         }
@@ -160,6 +161,8 @@ pub struct Session {
     reader: Option<Waker>,
     /// The outbox knows that nothing can be sent.
     gone: bool,
+    /// The stream is done with, and whoever waits for that knows.
+    over: bool,
     stopping: bool,
     on_close: OnClose,
 }
@@ -455,6 +458,11 @@ impl Session {
         if self.conn.is_mute() {
             self.give_up_sending();
         }
+        if self.conn.is_done() && !std::mem::replace(&mut self.over, true) {
+            let reader = self.meeting.lock().over();
+            self.reader = reader.or(self.reader.take());
+            self.news = true;
+        }
     }
 
     fn give_up_sending(&mut self) {
@@ -481,6 +489,7 @@ impl Drop for Session {
         self.drop_handler();
         let mut state = self.meeting.lock();
         let reader = state.end(self.ending());
+        let reader = state.over().or(reader);
         let wakes = state.gone();
         drop(state);
         reader.into_iter().for_each(Waker::wake);

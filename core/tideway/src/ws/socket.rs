@@ -118,6 +118,11 @@ impl Socket {
         self.sender.close(code, reason)
     }
 
+    /// [`Receiver::over`].
+    pub async fn over(&mut self) -> Closed {
+        self.receiver.over().await
+    }
+
     /// [`Receiver::closed`].
     #[must_use]
     pub fn closed(&self) -> Option<Closed> {
@@ -168,6 +173,17 @@ impl Receiver {
     #[must_use]
     pub fn closed(&self) -> Option<Closed> {
         self.0.lock().closed().cloned()
+    }
+
+    /// Waits until all is over: Close sent and answered, or given up on, and the stream closed. Messages that still come
+    /// are dropped. A program that opened the socket and ends then has told its peer everything.
+    pub async fn over(&mut self) -> Closed {
+        while self.recv().await.is_some() {}
+        let poll = |cx: &mut Context<'_>| match self.0.lock().ended(cx.waker()) {
+            Ok(closed) => Poll::Ready(closed),
+            Err(_) => Poll::Pending,
+        };
+        poll_fn(poll).await
     }
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
