@@ -280,18 +280,14 @@ impl Session {
     /// Polls the handler if there is news for it, and takes what it sent. Ready once all is over, and told.
     pub fn poll(&mut self, now: Mono, cx: &mut Context<'_>, codecs: &mut Codecs) -> Poll<()> {
         self.feed_rest(now, codecs);
-        if let Some(reader) = self.reader.take()
-            && !reader.will_wake(cx.waker())
-        {
-            // Not polled here, or not without its own waker.
-            reader.wake();
-        }
+        self.wake_reader(cx);
         while std::mem::take(&mut self.news) {
             self.meeting.lock().attend(cx.waker());
             self.poll_handler(cx);
             self.take_sent(now, codecs);
             self.settle();
             self.feed_rest(now, codecs);
+            self.wake_reader(cx);
         }
         self.pace(now);
         if self.conn.is_done() {
@@ -384,6 +380,15 @@ impl Session {
             self.conn.resume(now);
         } else {
             self.conn.pause(now);
+        }
+    }
+
+    fn wake_reader(&mut self, cx: &Context<'_>) {
+        if let Some(reader) = self.reader.take()
+            && !reader.will_wake(cx.waker())
+        {
+            // Not polled here, or not without its own waker.
+            reader.wake();
         }
     }
 
