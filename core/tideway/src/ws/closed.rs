@@ -24,7 +24,7 @@ pub enum Cause {
     /// The peer sent Close.
     #[error("the peer closed")]
     Peer,
-    /// The handler returned, or asked to close.
+    /// The handler returned, or asked to close; a client's socket was closed or dropped.
     #[error("the handler closed")]
     Handler,
     /// The handler panicked: Close 1011.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tideway_engine::hub::{Frame as _, Outgoing};
-use tideway_engine::ws::{Config, Encoded};
+use tideway_engine::ws::{Config, Encoded, Role};
 
 use super::super::meeting::Meeting;
 use super::super::{Sender, Socket};
@@ -20,7 +20,7 @@ pub struct Listener {
 
 impl Listener {
     pub(super) fn new() -> Self {
-        let meeting = Arc::new(Meeting::new(&Config::default(), None));
+        let meeting = Arc::new(Meeting::new(&Config::default(), None, Role::Server));
         let (sender, _) = Socket::new(&meeting).split();
         Self { sender, meeting }
     }

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use tideway_engine::hub::{Join, Joined, Outgoing, Policy, Post, Reach};
-use tideway_engine::ws::{Config, Encoded};
+use tideway_engine::ws::{Config, Encoded, Role};
 
 use super::*;
 use crate::testing::VirtualTasks;
@@ -24,7 +24,7 @@ fn socket() -> (Socket, Arc<Meeting>) {
         max_queue: 8 << 10,
         ..Config::default()
     };
-    let meeting = Arc::new(Meeting::new(&config, None));
+    let meeting = Arc::new(Meeting::new(&config, None, Role::Server));
     (Socket::new(&meeting), meeting)
 }
 
