@@ -7,6 +7,7 @@ mod csv;
 mod draft;
 mod export;
 mod exports;
+mod live;
 mod notes;
 mod page;
 mod store;
@@ -80,6 +81,7 @@ fn app(notes: Store, jobs: DynJobStore, files: Files) -> App {
         .merge(page::routes())
         .nest("/notes", notes::routes())
         .nest("/exports", exports::routes())
+        .route("/live", get(live::listen))
         .route("/notes.csv", get(csv::export))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))

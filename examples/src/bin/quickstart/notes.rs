@@ -7,9 +7,11 @@ use serde::{Deserialize, Serialize};
 use tideway::extract::{Json, Path, Query, State};
 use tideway::http::StatusCode;
 use tideway::response::{Created, NoContent};
+use tideway::ws::Hub;
 use tideway::{Clock, Problem, Routes, get};
 
 use crate::draft::Draft;
+use crate::live::changed;
 use crate::store::{Note, Store};
 
 pub(crate) fn routes() -> Routes {
@@ -74,6 +76,7 @@ async fn search(
 async fn add(
     State(store): State<Store>,
     clock: Clock,
+    hub: Hub,
     draft: Draft,
 ) -> Result<Created<Json<Arc<Note>>>, Problem> {
     let note = store.add(draft, clock.now().wall).map_err(|full| {
@@ -82,6 +85,7 @@ async fn add(
             full.capacity
         ))
     })?;
+    changed(&hub)?;
     Ok(Created::at(format!("/notes/{}", note.id), Json(note)))
 }
 
@@ -98,15 +102,21 @@ async fn replace(
     State(store): State<Store>,
     clock: Clock,
     Path(id): Path<u64>,
+    hub: Hub,
     draft: Draft,
 ) -> Result<Json<Arc<Note>>, Problem> {
     let note = store.replace(id, draft, clock.now().wall);
-    note.map(Json).ok_or_else(|| missing(id))
+    let note = note.ok_or_else(|| missing(id))?;
+    changed(&hub)?;
+    Ok(Json(note))
 }
 
-async fn remove(State(store): State<Store>, Path(id): Path<u64>) -> Result<NoContent, Problem> {
-    store
-        .remove(id)
-        .map(|_| NoContent)
-        .ok_or_else(|| missing(id))
+async fn remove(
+    State(store): State<Store>,
+    Path(id): Path<u64>,
+    hub: Hub,
+) -> Result<NoContent, Problem> {
+    store.remove(id).ok_or_else(|| missing(id))?;
+    changed(&hub)?;
+    Ok(NoContent)
 }

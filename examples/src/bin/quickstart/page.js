@@ -1,4 +1,5 @@
-// The page's behaviour: it lists, searches, adds, edits and deletes through the JSON interface.
+// The page's behaviour: it lists, searches, adds, edits and deletes through the JSON interface, and lists anew when another
+// page has changed something.
 "use strict";
 
 const at = (id) => document.getElementById(id);
@@ -184,3 +185,22 @@ at("export").addEventListener("click", exportAll);
 at("newer").addEventListener("click", () => turn(-1));
 at("older").addEventListener("click", () => turn(1));
 list();
+
+// A page that was away may have missed something: it lists anew whenever it is connected.
+function live(wait) {
+  const url = new URL("/live", location.href);
+  url.protocol = url.protocol.replace("http", "ws");
+  const socket = new WebSocket(url);
+  const root = document.documentElement;
+  socket.onopen = () => {
+    wait = 500;
+    root.dataset.live = "yes";
+    list();
+  };
+  socket.onmessage = list;
+  socket.onclose = () => {
+    root.dataset.live = "no";
+    setTimeout(() => live(Math.min(wait * 2, 15000)), wait * (1 + Math.random()));
+  };
+}
+live(500);
