@@ -49,6 +49,12 @@ impl Problem {
         }))
     }
 
+    /// A failure of ours: 500, its cause in the log and not in the answer.
+    #[must_use]
+    pub fn internal(source: impl Into<BoxError>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR).source(source)
+    }
+
     /// A URI that names the kind of problem; `about:blank` when unset.
     #[must_use]
     pub fn kind(mut self, uri: impl Into<Cow<'static, str>>) -> Self {

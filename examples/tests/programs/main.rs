@@ -4,6 +4,7 @@
 mod client;
 mod server;
 
+mod browser;
 mod hello;
 mod probe;
 mod quickstart;

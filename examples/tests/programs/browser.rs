@@ -2,13 +2,10 @@
 //! by our WebSocket client.
 
 mod chromium;
-#[path = "../programs/client.rs"]
-mod client;
-#[path = "../programs/server.rs"]
-mod server;
 
 use chromium::{Chromium, Tab};
-use server::Server;
+
+use crate::server::Server;
 
 /// Comes into a room of the chat.
 fn enter(tab: &Tab<'_>, name: &str) {
