@@ -83,8 +83,9 @@ where
             self.alarm.forget_waker();
         }
         self.session.wake();
+        let now = self.rt.now().mono;
+        let mut look = true;
         for _ in 0..ROUNDS {
-            let now = self.rt.now().mono;
             match self.seat.phase() {
                 Phase::Running => {}
                 Phase::Draining => self.session.stop(),
@@ -95,22 +96,25 @@ where
             }
             let asked = self.session.wants_bytes();
             let came = asked && self.read(now, tools, cx);
-            if self.session.poll(now, cx, &mut tools.codecs).is_ready() {
-                return Poll::Ready(());
-            }
-            self.write(now, tools, cx);
-            if self.session.is_over() {
-                self.stream = None;
+            if look || came {
+                if self.session.poll(now, cx, &mut tools.codecs).is_ready() {
+                    return Poll::Ready(());
+                }
+                self.write(now, tools, cx);
+                if self.session.is_over() {
+                    self.stream = None;
+                }
             }
             // Once more before a deadline fires: a byte that is here already is life. And once the handler has
             // made room, for only a stream that was asked wakes this task.
             let room = !asked && self.session.wants_bytes();
-            if came || room || self.session.has_news() {
+            look = room || self.session.has_news();
+            if came || look {
                 continue;
             }
             match self.tend(now, sleep.as_mut(), cx) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(()) => {}
+                Poll::Ready(()) => look = true,
             }
         }
         cx.waker().wake_by_ref();
@@ -143,7 +147,9 @@ where
     /// Writes all there is, as far as the peer takes it.
     fn write(&mut self, now: Mono, tools: &mut Tools, cx: &mut Context<'_>) {
         let mut wrote_any = false;
-        while let Some(stream) = &mut self.stream {
+        while (self.session.has_output() || !self.unsent.is_empty())
+            && let Some(stream) = &mut self.stream
+        {
             let mut pieces = [IoSlice::new(&[]); PIECES];
             let mut count = 0;
             if !self.unsent.is_empty() {

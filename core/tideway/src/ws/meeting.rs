@@ -53,11 +53,14 @@ pub(super) struct Wakes {
 }
 
 impl Wakes {
+    #[inline]
     pub(super) fn wake(self) {
-        self.task
-            .into_iter()
-            .chain(self.others)
-            .for_each(Waker::wake);
+        if let Some(task) = self.task {
+            task.wake();
+        }
+        for other in self.others {
+            other.wake();
+        }
     }
 }
 

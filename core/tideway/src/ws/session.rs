@@ -111,7 +111,7 @@ impl std::fmt::Debug for Upgrade {
 /// A socket.
 ///
 /// - questions: [`wants_bytes`](Self::wants_bytes), [`is_over`](Self::is_over), [`has_sent_all`](Self::has_sent_all),
-///   [`has_news`](Self::has_news)
+///   [`has_output`](Self::has_output), [`has_news`](Self::has_news)
 /// - inputs, which never fail: [`wake`](Self::wake), [`handle_rx`](Self::handle_rx), [`handle_tx`](Self::handle_tx),
 ///   [`handle_lost`](Self::handle_lost), [`handle_timeout`](Self::handle_timeout), [`stop`](Self::stop)
 /// - outputs: [`poll`](Self::poll), [`poll_transmit`](Self::poll_transmit), [`poll_timeout`](Self::poll_timeout)
@@ -170,6 +170,12 @@ impl Session {
     #[must_use]
     pub fn has_sent_all(&self) -> bool {
         self.conn.has_sent_all()
+    }
+
+    /// Whether [`poll_transmit`](Self::poll_transmit) lends anything.
+    #[must_use]
+    pub fn has_output(&self) -> bool {
+        self.conn.queued() > 0
     }
 
     /// Whether something came for the handler since it was polled.
