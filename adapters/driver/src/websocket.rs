@@ -24,6 +24,8 @@ use crate::wire::Taken;
 const BUFFER: usize = 64 << 10;
 /// Pieces written at once.
 const PIECES: usize = 64;
+/// Fewer than this are the rule, and not worth a place for all of those.
+const FEW: usize = 4;
 /// Reads before other tasks of the thread have their turn.
 const ROUNDS: usize = 16;
 /// When to look at a socket without a deadline: a timer must be set to something.
@@ -150,21 +152,19 @@ where
         while (self.session.has_output() || !self.unsent.is_empty())
             && let Some(stream) = &mut self.stream
         {
-            let mut pieces = [IoSlice::new(&[]); PIECES];
-            let mut count = 0;
-            if !self.unsent.is_empty() {
-                pieces[0] = IoSlice::new(&self.unsent);
-                count = 1;
-            }
-            count += self.session.poll_transmit(&mut pieces[count..]);
-            if count == 0 {
-                break;
+            let mut few = [IoSlice::new(&[]); FEW];
+            let mut many;
+            let mut pieces = lend(&self.unsent, &self.session, &mut few);
+            if pieces.len() == FEW {
+                many = [IoSlice::new(&[]); PIECES];
+                pieces = lend(&self.unsent, &self.session, &mut many);
             }
             let mut stream = Pin::new(stream);
-            let written = if count > 1 && stream.is_write_vectored() {
-                stream.as_mut().poll_write_vectored(cx, &pieces[..count])
-            } else {
-                stream.as_mut().poll_write(cx, &pieces[0])
+            let written = match pieces {
+                [] => break,
+                [piece] => stream.as_mut().poll_write(cx, piece),
+                [piece, ..] if !stream.is_write_vectored() => stream.as_mut().poll_write(cx, piece),
+                _ => stream.as_mut().poll_write_vectored(cx, pieces),
             };
             match written {
                 Poll::Pending => return,
@@ -208,6 +208,21 @@ where
         }
         self.alarm.poll(next, now, sleep, cx)
     }
+}
+
+/// What is to be written, in order, as many pieces as fit.
+fn lend<'a, 'b>(
+    unsent: &'a [u8],
+    session: &'a Session,
+    pieces: &'b mut [IoSlice<'a>],
+) -> &'b [IoSlice<'a>] {
+    let mut count = 0;
+    if !unsent.is_empty() {
+        pieces[0] = IoSlice::new(unsent);
+        count = 1;
+    }
+    count += session.poll_transmit(&mut pieces[count..]);
+    &pieces[..count]
 }
 
 /// What a worker thread lends to the socket it polls.
