@@ -1,6 +1,7 @@
 //! The socket loop: accept, spawn, and the one way to stop.
 
-use std::future::poll_fn;
+use std::convert::Infallible;
+use std::future::{pending, poll_fn};
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use futures_util::future::{Either, select};
 use futures_util::task::AtomicWaker;
 use tideway::jobs::pool::{PoolConfig, PoolReport};
 use tideway::pipeline::Pipeline;
+use tideway::ws::Hub;
 use tideway::{App, Rng};
 
 use crate::connection::{Shared, connection};
@@ -64,13 +66,32 @@ impl Report {
 pub async fn serve<R: Runtime, L: Listener>(
     rt: R,
     app: App,
-    mut on: L,
+    on: L,
     options: Options,
     stop: Stop,
 ) -> io::Result<Report> {
     let mut rng = Rng::new(&rt.seed());
     let pipeline = pipeline(&rt, app.seed(rng.fork()))?;
     let worker = worker(&rt, &pipeline, &stop)?;
+    let tended = tend(&rt, &pipeline);
+    let served = run(&rt, pipeline.clone(), on, options, stop, rng);
+    let Either::Right((mut report, _)) = select(pin!(tended), pin!(served)).await;
+    if let Some(worker) = worker {
+        // It drains beside the connections, under deadlines of its own.
+        report.jobs = worker.await.ok();
+    }
+    tracing::info!(target: "tideway", accepted = report.accepted, cut = report.cut, "stopped");
+    Ok(report)
+}
+
+async fn run<R: Runtime, L: Listener>(
+    rt: &R,
+    pipeline: Arc<Pipeline>,
+    mut on: L,
+    options: Options,
+    stop: Stop,
+    mut rng: Rng,
+) -> Report {
     let (drain, lame_duck, cap) = (options.drain, options.lame_duck, options.max_connections);
     let shared = Arc::new(Shared {
         pipeline: pipeline.clone(),
@@ -144,12 +165,7 @@ pub async fn serve<R: Runtime, L: Listener>(
         let bound = rt.sleep_until(rt.now().mono.plus(Duration::from_secs(1)));
         select(pin!(live.below(1)), pin!(bound)).await;
     }
-    if let Some(worker) = worker {
-        // It drains beside the connections, under deadlines of its own.
-        report.jobs = worker.await.ok();
-    }
-    tracing::info!(target: "tideway", accepted = report.accepted, cut = report.cut, "stopped");
-    Ok(report)
+    report
 }
 
 pub(crate) fn pipeline<R: Runtime>(rt: &R, app: App) -> io::Result<Arc<Pipeline>> {
@@ -174,6 +190,18 @@ fn worker<R: Runtime>(
         let _ = tell.send(worker.run().await);
     });
     Ok(Some(told))
+}
+
+/// Has a task tend the app's rooms once they need it, until this is dropped.
+async fn tend<R: Runtime>(rt: &R, app: &Pipeline) -> Infallible {
+    let (_keep, over) = oneshot::channel::<()>();
+    if let Some(hub) = app.context().get::<Hub>().cloned() {
+        hub.needs_tending().await;
+        rt.spawn(async move {
+            select(pin!(hub.tend()), over).await;
+        });
+    }
+    pending().await
 }
 
 const BACKOFF_FIRST: Duration = Duration::from_millis(5);

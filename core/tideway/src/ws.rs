@@ -24,6 +24,7 @@
 //! delivers nothing while the handler waits for a database.
 
 mod closed;
+mod hub;
 mod meeting;
 mod message;
 mod origin;
@@ -33,9 +34,14 @@ mod socket;
 mod upgrade;
 
 pub use closed::{Cause, Closed};
+pub(crate) use hub::DynRoomEvents;
+pub use hub::{Hub, HubConfig, Listener, Room, RoomError, RoomEvents};
 pub use message::{Binary, Message, Text};
 pub use rejection::HandshakeRejection;
 pub use session::{Session, Upgrade};
 pub use socket::{Receiver, SendError, Sender, Sending, Socket};
+pub use tideway_engine::hub::{
+    Cause as GapCause, Counts, Joined, Order, Policy, Post, Reach, Refused, Rules,
+};
 pub use tideway_engine::ws::{CloseCode, CloseError, Codecs, Config, Encoded, Violation};
 pub use upgrade::WebSocketUpgrade;

@@ -39,6 +39,9 @@ pub enum Cause {
     /// No byte came for an interval of the heartbeat and its time-out.
     #[error("the peer is silent")]
     Silent,
+    /// It read too slowly for a room it was in: Close 1013.
+    #[error("the peer reads too slowly")]
+    Slow,
     /// The stream ended without a Close.
     #[error("the connection was lost")]
     Lost,

@@ -8,6 +8,7 @@ use std::task::Waker;
 use tideway_engine::hub::{Close, Limits, Outbox, Ticket};
 use tideway_engine::ws::{Config, Encoded};
 
+use super::hub::Membership;
 use super::{Cause, Message};
 
 /// How many bytes of messages wait for the handler, as allocated, before no more are read.
@@ -42,6 +43,8 @@ pub(super) struct State {
     ended: bool,
     /// Nobody will ask for a message.
     deaf: bool,
+    /// Its rooms.
+    pub(super) membership: Membership,
 }
 
 /// Messages that wait for the handler.
@@ -113,9 +116,17 @@ impl Meeting {
                 attended: false,
                 ended: false,
                 deaf: false,
+                membership: Membership::None,
             }),
             protocol,
         }
+    }
+
+    /// The socket has ended, and with it its part in every room.
+    pub(super) fn leave_rooms(&self) {
+        let membership = std::mem::replace(&mut self.lock().membership, Membership::Over);
+        // Rooms come before sockets in the order of locks.
+        membership.end();
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {

@@ -468,6 +468,7 @@ impl Session {
     fn settle(&mut self) {
         if let Some(end) = self.conn.poll_event() {
             self.closed = Some(Closed::new(end, self.cause));
+            self.meeting.leave_rooms();
             let reader = self.meeting.lock().end();
             self.reader = reader.or(self.reader.take());
             self.news = true;
@@ -483,6 +484,7 @@ impl Session {
             self.given = 0;
             self.news = true;
             wakes.wake();
+            self.meeting.leave_rooms();
         }
     }
 
@@ -503,6 +505,7 @@ impl Drop for Session {
         drop(state);
         reader.into_iter().for_each(Waker::wake);
         wakes.wake();
+        self.meeting.leave_rooms();
         self.tell();
     }
 }

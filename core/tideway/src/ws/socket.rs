@@ -130,6 +130,18 @@ impl Socket {
     }
 }
 
+impl AsRef<Sender> for Socket {
+    fn as_ref(&self) -> &Sender {
+        &self.sender
+    }
+}
+
+impl AsRef<Sender> for Sender {
+    fn as_ref(&self) -> &Sender {
+        self
+    }
+}
+
 impl Receiver {
     /// The next message; `None` once none will come. Cancel-safe: what was not returned is returned next time.
     pub async fn recv(&mut self) -> Option<Message> {
@@ -220,6 +232,10 @@ impl Sender {
         drop(state);
         wakes.wake();
         Ok(())
+    }
+
+    pub(super) fn meeting(&self) -> &Arc<Meeting> {
+        &self.0
     }
 
     /// Whether nothing can be sent any more.
