@@ -2,13 +2,16 @@
 //! per second of the server's processor time, ours and the others in turns, ours twice.
 
 mod cell;
+mod engine;
 mod frame;
 mod idle;
+mod instructions;
 mod load;
 mod options;
 mod peer;
 mod report;
 mod run;
+mod stalled;
 
 use crate::{Outcome, build, machine};
 use options::Part;
@@ -28,6 +31,15 @@ pub(crate) fn main(words: impl Iterator<Item = String>) -> Outcome<()> {
     }
     if options.parts.contains(&Part::Idle) {
         print!("{}", idle::run(&options)?);
+    }
+    if options.parts.contains(&Part::Stalled) {
+        print!("{}", stalled::run(&options)?);
+    }
+    if options.parts.contains(&Part::Instructions) {
+        print!("{}", instructions::run(&options)?);
+    }
+    if options.parts.contains(&Part::Engine) {
+        print!("{}", engine::run(&options)?);
     }
     Ok(())
 }

@@ -18,17 +18,24 @@ pub(crate) fn run(options: &Options) -> Outcome<String> {
         ));
     }
     let mut out = format!(
-        "\n#### bytes per idle socket, of {wanted}\n\n| server | after one message |\n|---|---:|\n"
+        "\n#### bytes per idle socket, of {wanted}\n\n| server | after one message | in a room |\n|---|---:|---:|\n"
     );
+    let rooms = peer::those(&options.peers, Part::Room);
     for peer in peer::those(&options.peers, Part::Idle) {
         eprintln!("idle: {}", peer.name);
-        let bytes = measure(peer, wanted).map_err(|e| format!("{}: {e}", peer.name))?;
-        out.push_str(&format!("| {} | {} |\n", peer.name, number(bytes)));
+        let wrong = |e| format!("{}: {e}", peer.name);
+        let echo = measure(peer, wanted, false).map_err(wrong)?;
+        let room = if rooms.contains(&peer) {
+            number(measure(peer, wanted, true).map_err(wrong)?)
+        } else {
+            String::new()
+        };
+        out.push_str(&format!("| {} | {} | {room} |\n", peer.name, number(echo)));
     }
     Ok(out)
 }
 
-fn measure(peer: &'static Peer, wanted: usize) -> Outcome<f64> {
+fn measure(peer: &'static Peer, wanted: usize, room: bool) -> Outcome<f64> {
     let variant = Variant {
         peer,
         all_stages: false,
@@ -36,6 +43,10 @@ fn measure(peer: &'static Peer, wanted: usize) -> Outcome<f64> {
     let server = Start::plain(variant).start()?;
     let cell = &CELLS[2];
     let connect = || {
+        if room {
+            // A message would go to all.
+            return frame::connect(server.at, "/ws/room", false);
+        }
         let stream = frame::connect(server.at, cell.path(), false)?;
         frame::exchange(&stream, cell)?;
         Ok::<_, String>(stream)
@@ -46,8 +57,10 @@ fn measure(peer: &'static Peer, wanted: usize) -> Outcome<f64> {
         .map(|_| connect())
         .collect::<Outcome<Vec<_>>>()?;
     let after = server.resident()?;
-    for stream in [&idle[0], &idle[wanted - 1]] {
-        frame::exchange(stream, cell).map_err(|e| format!("one that was idle: {e}"))?;
+    if !room {
+        for stream in [&idle[0], &idle[wanted - 1]] {
+            frame::exchange(stream, cell).map_err(|e| format!("one that was idle: {e}"))?;
+        }
     }
     Ok(after.saturating_sub(before) as f64 / wanted as f64)
 }

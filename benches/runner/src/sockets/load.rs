@@ -41,13 +41,14 @@ struct Socket {
 const PING: u8 = 0x89;
 
 impl Load {
-    pub(crate) fn connect(at: SocketAddr, cell: &Cell) -> Outcome<Load> {
+    /// `count` sockets, each of which has had a message.
+    pub(crate) fn connect(at: SocketAddr, cell: &Cell, count: usize) -> Outcome<Load> {
         // SAFETY: no pointers involved.
         let epoll = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
         if epoll < 0 {
             return Err("epoll_create1 failed".to_owned());
         }
-        let streams = (0..cell.sockets())
+        let streams = (0..count)
             .map(|_| frame::connect(at, cell.path(), cell.is_deflated()))
             .collect::<Outcome<Vec<_>>>()?;
         let mut reply = Vec::new();
@@ -132,6 +133,34 @@ impl Load {
             }
         }
         Ok(replies)
+    }
+
+    /// Sends `count` batches on the first socket, no more often than `every`, each when the last has come back. Returns
+    /// how long each took to each who got it.
+    pub(crate) fn batches(&mut self, count: usize, every: Duration) -> Outcome<Vec<Duration>> {
+        let mut times = Vec::new();
+        for _ in 0..count {
+            let begun = Instant::now();
+            self.begin(0)?;
+            let mut busy = if self.room { self.sockets.len() } else { 1 };
+            while busy > 0 {
+                for index in self.wait()? {
+                    self.send(index)?;
+                    if self.receive(index)? {
+                        times.push(begun.elapsed());
+                        busy -= 1;
+                    }
+                }
+            }
+            std::thread::sleep(every.saturating_sub(begun.elapsed()));
+        }
+        Ok(times)
+    }
+
+    /// How many messages a batch has from now on.
+    pub(crate) fn set_depth(&mut self, cell: &Cell, depth: usize) {
+        self.batch = frame::message(cell).repeat(depth);
+        self.depth = depth;
     }
 
     /// A batch goes out on a socket; in a room all await it.

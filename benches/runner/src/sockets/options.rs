@@ -6,7 +6,7 @@ use crate::Outcome;
 use crate::peer::Peer;
 
 const USAGE: &str = "\
-usage: bench-runner ws [--parts echo,deflate,room,idle] [--cells '1 KiB × 1,1 KiB × 16'] [--peers a,b]
+usage: bench-runner ws [--parts echo,deflate,room,idle,stalled,instructions,engine] [--cells '1 KiB × 1,1 KiB × 16'] [--peers a,b]
     --pairs N          rounds, in each of which every server runs once and ours twice (default 15)
     --seconds S        length of one measurement (default 0.4)
     --connections N    idle connections (default 10000)
@@ -19,13 +19,19 @@ pub(crate) enum Part {
     Deflate,
     Room,
     Idle,
+    Stalled,
+    Instructions,
+    Engine,
 }
 
-const PARTS: [(&str, Part); 4] = [
+const PARTS: [(&str, Part); 7] = [
     ("echo", Part::Echo),
     ("deflate", Part::Deflate),
     ("room", Part::Room),
     ("idle", Part::Idle),
+    ("stalled", Part::Stalled),
+    ("instructions", Part::Instructions),
+    ("engine", Part::Engine),
 ];
 
 #[derive(Debug)]

@@ -10,8 +10,15 @@ pub(crate) struct Sockets {
     parts: &'static [Part],
 }
 
-const ECHO: &[Part] = &[Part::Echo, Part::Idle];
-const ROOM: &[Part] = &[Part::Echo, Part::Room, Part::Idle];
+const ECHO: &[Part] = &[Part::Echo, Part::Idle, Part::Instructions];
+const ROOM: &[Part] = &[Part::Echo, Part::Room, Part::Idle, Part::Instructions];
+const ALL: &[Part] = &[
+    Part::Echo,
+    Part::Room,
+    Part::Idle,
+    Part::Instructions,
+    Part::Stalled,
+];
 
 const fn server(name: &'static str, package: &'static str, parts: &'static [Part]) -> Sockets {
     Sockets {
@@ -45,7 +52,7 @@ pub(crate) const OURS: &str = "ours-tokio";
 
 /// All of them, in the order of the tables.
 pub(crate) static PEERS: [Sockets; 13] = [
-    server(OURS, "peer-ours-tokio", ROOM),
+    server(OURS, "peer-ours-tokio", ALL),
     server("ours-async-std", "peer-ours-async-std", ROOM),
     server("ours-smol", "peer-ours-smol", ROOM),
     server("bare", "socket-bare", ROOM),

@@ -63,7 +63,7 @@ fn measure(peer: &'static Peer, cell: &Cell, length: Duration, row: &mut Row) ->
         all_stages: false,
     };
     let server = Start::plain(variant).start()?;
-    let mut load = Load::connect(server.at, cell)?;
+    let mut load = Load::connect(server.at, cell, cell.sockets())?;
     load.run(WARM_UP)?;
     let (before, mine) = (server.cpu_time()?, own_time());
     let replies = load.run(length)? as f64;

@@ -5,13 +5,17 @@ use std::os::fd::{AsRawFd, RawFd};
 
 const EVENTS: usize = 256;
 
-pub(crate) struct Epoll(RawFd);
+pub(crate) struct Epoll {
+    fd: RawFd,
+    events: Vec<libc::epoll_event>,
+}
 
 impl Epoll {
     pub(crate) fn new() -> io::Result<Self> {
         // SAFETY: no pointers involved.
         let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
-        check(fd).map(Self)
+        let events = vec![libc::epoll_event { events: 0, u64: 0 }; EVENTS];
+        check(fd).map(|fd| Self { fd, events })
     }
 
     pub(crate) fn add(&self, of: &impl AsRawFd, id: u64) -> io::Result<()> {
@@ -30,18 +34,16 @@ impl Epoll {
             u64: id,
         };
         // SAFETY: the event outlives the call.
-        check(unsafe { libc::epoll_ctl(self.0, what, of.as_raw_fd(), &raw mut event) }).map(drop)
+        check(unsafe { libc::epoll_ctl(self.fd, what, of.as_raw_fd(), &raw mut event) }).map(drop)
     }
 
-    /// Fills `ready` with the ids of those that can be read or written.
-    pub(crate) fn wait(&self, ready: &mut Vec<u64>) -> io::Result<()> {
-        let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENTS];
-        // SAFETY: the array holds as many events as the call is told.
-        let count =
-            unsafe { libc::epoll_wait(self.0, events.as_mut_ptr(), EVENTS as i32, -1) };
+    /// Waits; the ids of those that can be read or written.
+    pub(crate) fn wait(&mut self, ready: &mut Vec<u64>) -> io::Result<()> {
+        let (events, most) = (self.events.as_mut_ptr(), EVENTS as i32);
+        // SAFETY: there are as many events as the call is told.
+        let count = check(unsafe { libc::epoll_wait(self.fd, events, most, -1) })? as usize;
         ready.clear();
-        let count = check(count)? as usize;
-        ready.extend(events[..count].iter().map(|event| event.u64));
+        ready.extend(self.events[..count].iter().map(|event| event.u64));
         Ok(())
     }
 }

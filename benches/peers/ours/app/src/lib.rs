@@ -26,6 +26,7 @@ pub fn app(args: &Args) -> App {
         .route("/json-echo", post(echo))
         .route("/slow", get(slow))
         .route("/ws/echo", get(move |upgrade| sockets::echo(upgrade, deflate)))
+        .route("/ws/room", get(sockets::room))
         .route("/users/{id}", get(user));
     for n in 0..bench_common::RESOURCES {
         app = app.route(&bench_common::resource_path(n), get(user));
