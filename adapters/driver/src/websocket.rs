@@ -22,6 +22,8 @@ use crate::wire::Taken;
 const BUFFER: usize = 64 << 10;
 /// Pieces written at once.
 const PIECES: usize = 64;
+/// Fewer than this are the rule, and not worth a place for all of those.
+const FEW: usize = 4;
 /// Reads before other tasks of the thread have their turn.
 const ROUNDS: usize = 16;
 /// When to look at a socket without a deadline: a timer must be set to something.
@@ -81,8 +83,9 @@ where
             self.alarm.forget_waker();
         }
         self.session.wake();
+        let now = self.rt.now().mono;
+        let mut look = true;
         for _ in 0..ROUNDS {
-            let now = self.rt.now().mono;
             match self.seat.phase() {
                 Phase::Running => {}
                 Phase::Draining => self.session.stop(),
@@ -93,22 +96,25 @@ where
             }
             let asked = self.session.wants_bytes();
             let came = asked && self.read(now, tools, cx);
-            if self.session.poll(now, cx, &mut tools.codecs).is_ready() {
-                return Poll::Ready(());
-            }
-            self.write(now, tools, cx);
-            if self.session.is_over() {
-                self.stream = None;
+            if look || came {
+                if self.session.poll(now, cx, &mut tools.codecs).is_ready() {
+                    return Poll::Ready(());
+                }
+                self.write(now, tools, cx);
+                if self.session.is_over() {
+                    self.stream = None;
+                }
             }
             // Once more before a deadline fires: a byte that is here already is life. And once the handler has
             // made room, for only a stream that was asked wakes this task.
             let room = !asked && self.session.wants_bytes();
-            if came || room || self.session.has_news() {
+            look = room || self.session.has_news();
+            if came || look {
                 continue;
             }
             match self.tend(now, sleep.as_mut(), cx) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(()) => {}
+                Poll::Ready(()) => look = true,
             }
         }
         cx.waker().wake_by_ref();
@@ -141,22 +147,22 @@ where
     /// Writes all there is, as far as the peer takes it.
     fn write(&mut self, now: Mono, tools: &mut Tools, cx: &mut Context<'_>) {
         let mut wrote_any = false;
-        while let Some(stream) = &mut self.stream {
-            let mut pieces = [IoSlice::new(&[]); PIECES];
-            let mut count = 0;
-            if !self.unsent.is_empty() {
-                pieces[0] = IoSlice::new(&self.unsent);
-                count = 1;
-            }
-            count += self.session.poll_transmit(&mut pieces[count..]);
-            if count == 0 {
-                break;
+        while (self.session.has_output() || !self.unsent.is_empty())
+            && let Some(stream) = &mut self.stream
+        {
+            let mut few = [IoSlice::new(&[]); FEW];
+            let mut many;
+            let mut pieces = lend(&self.unsent, &self.session, &mut few);
+            if pieces.len() == FEW {
+                many = [IoSlice::new(&[]); PIECES];
+                pieces = lend(&self.unsent, &self.session, &mut many);
             }
             let mut stream = Pin::new(stream);
-            let written = if count > 1 && stream.is_write_vectored() {
-                stream.as_mut().poll_write_vectored(cx, &pieces[..count])
-            } else {
-                stream.as_mut().poll_write(cx, &pieces[0])
+            let written = match pieces {
+                [] => break,
+                [piece] => stream.as_mut().poll_write(cx, piece),
+                [piece, ..] if !stream.is_write_vectored() => stream.as_mut().poll_write(cx, piece),
+                _ => stream.as_mut().poll_write_vectored(cx, pieces),
             };
             match written {
                 Poll::Pending => return,
@@ -200,6 +206,21 @@ where
         }
         self.alarm.poll(next, now, sleep, cx)
     }
+}
+
+/// What is to be written, in order, as many pieces as fit.
+fn lend<'a, 'b>(
+    unsent: &'a [u8],
+    session: &'a Session,
+    pieces: &'b mut [IoSlice<'a>],
+) -> &'b [IoSlice<'a>] {
+    let mut count = 0;
+    if !unsent.is_empty() {
+        pieces[0] = IoSlice::new(unsent);
+        count = 1;
+    }
+    count += session.poll_transmit(&mut pieces[count..]);
+    &pieces[..count]
 }
 
 /// What a worker thread lends to the socket it polls.

@@ -24,6 +24,8 @@ pub struct Args {
     pub timeout: Duration,
     /// Whether raw hyper runs with its `pipeline_flush(true)`; other servers ignore it.
     pub pipeline_flush: bool,
+    /// Whether sockets compress; servers that cannot ignore it.
+    pub deflate: bool,
 }
 
 /// Parses the command line and prepares the process: the log sink when stages are on, and the
@@ -60,6 +62,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Args, String> {
     let mut stages = Stages::None;
     let mut timeout = Duration::from_secs(30);
     let mut pipeline_flush = false;
+    let mut deflate = false;
     while let Some(word) = words.next() {
         let value = words
             .next()
@@ -79,6 +82,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Args, String> {
                 timeout = Duration::from_millis(ms);
             }
             ("--pipeline-flush", "on") => pipeline_flush = true,
+            ("--deflate", "on") => deflate = true,
             (word, value) => return Err(format!("unknown argument: {word} {value}")),
         }
     }
@@ -88,6 +92,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Args, String> {
         stages,
         timeout,
         pipeline_flush,
+        deflate,
     })
 }
 

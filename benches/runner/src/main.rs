@@ -1,6 +1,7 @@
 //! The benchmark's runner: builds the servers, starts one at a time on its own core, drives it
 //! from another and writes Markdown to standard output; progress goes to standard error. `jobs` does
-//! the like for job queues, which need no driving; `jobs-redis` and `jobs-postgres` for those on a server.
+//! the like for job queues, which need no driving; `jobs-redis` and `jobs-postgres` for those on a server; `ws` drives
+//! WebSocket servers.
 //!
 //! It sends traffic to 127.0.0.1 only, and every run has an end.
 
@@ -16,6 +17,7 @@ mod peer;
 mod report;
 mod served;
 mod server;
+mod sockets;
 mod table;
 
 use std::process::ExitCode;
@@ -28,6 +30,8 @@ fn main() -> ExitCode {
         served::main(served::Store::Redis, words)
     } else if words.next_if_eq("jobs-postgres").is_some() {
         served::main(served::Store::Postgres, words)
+    } else if words.next_if_eq("ws").is_some() {
+        sockets::main(words)
     } else {
         options::parse(words).and_then(|options| run(&options))
     };

@@ -20,7 +20,7 @@ pub(crate) struct Peer {
     pub(crate) pipelined_only: bool,
 }
 
-const fn peer(name: &'static str, package: &'static str) -> Peer {
+pub(crate) const fn peer(name: &'static str, package: &'static str) -> Peer {
     Peer {
         name,
         package,

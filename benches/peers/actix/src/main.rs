@@ -1,5 +1,7 @@
 //! actix-web 4 with one worker; its batteries are its own `Logger` and small `from_fn` middleware.
 
+mod sockets;
+
 use std::io;
 use std::time::Duration;
 
@@ -55,6 +57,7 @@ fn routes(app: &mut ServiceConfig) {
         .route("/json", web::get().to(json))
         .route("/json-echo", web::post().to(echo))
         .route("/slow", web::get().to(slow))
+        .route("/ws/echo", web::get().to(sockets::echo))
         .route("/users/{id}", web::get().to(user));
     for n in 0..bench_common::RESOURCES {
         app.route(&bench_common::resource_path(n), web::get().to(user));

@@ -1,5 +1,7 @@
 //! axum 0.8 with `axum::serve`; its batteries are tower-http's, in one `ServiceBuilder` layer.
 
+mod sockets;
+
 use std::time::Duration;
 
 use axum::Json;
@@ -41,11 +43,14 @@ async fn serve(args: Args) -> std::io::Result<()> {
 }
 
 fn routes() -> Router {
+    let room = sockets::room();
     let mut app = Router::new()
         .route("/plaintext", get(async || bench_common::HELLO))
         .route("/json", get(json))
         .route("/json-echo", post(echo))
         .route("/slow", get(std::future::pending::<()>))
+        .route("/ws/echo", get(sockets::echo))
+        .route("/ws/room", get(move |upgrade| sockets::join(upgrade, room.clone())))
         .route("/users/{id}", get(user));
     for n in 0..bench_common::RESOURCES {
         app = app.route(&bench_common::resource_path(n), get(user));

@@ -2,6 +2,8 @@
 //! by its configuration to the four every peer runs; its request id is a UUID from the operating
 //! system and cannot be exchanged.
 
+mod sockets;
+
 use axum::extract::Path;
 use axum::routing::{get, post};
 use axum::serve::ListenerExt;
@@ -65,7 +67,8 @@ impl RouteModule for Routes {
             .route("/json", get(json))
             .route("/json-echo", post(echo))
             .route("/slow", get(std::future::pending::<()>))
-            .route("/users/{id}", get(user));
+            .route("/users/{id}", get(user))
+            .merge(sockets::routes());
         for n in 0..bench_common::RESOURCES {
             routes = routes.route(&bench_common::resource_path(n), get(user));
         }

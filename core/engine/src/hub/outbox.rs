@@ -39,7 +39,7 @@ impl Default for Limits {
 ///   [`len`](Self::len), [`dropped`](Self::dropped)
 /// - **B** inputs, which never fail: [`handle_written`](Self::handle_written), [`handle_gone`](Self::handle_gone)
 /// - **C** commands: [`offer`](Self::offer) from whoever does not wait, [`send`](Self::send),
-///   [`wait`](Self::wait), [`redeem`](Self::redeem), [`withdraw`](Self::withdraw) from whoever does,
+///   [`send_from`](Self::send_from), [`wait`](Self::wait), [`redeem`](Self::redeem), [`withdraw`](Self::withdraw) from whoever does,
 ///   [`finish`](Self::finish), [`cut`](Self::cut)
 /// - **D** outputs: [`poll`](Self::poll) for frames and the close, [`poll_told`](Self::poll_told) for those who wait
 ///
@@ -235,7 +235,7 @@ impl<F: Frame> Outbox<F> {
             self.replace(fate);
         }
         if self.fits(bytes) || (policy.droppable() && self.make_room(bytes)) {
-            self.push(frame, fate);
+            self.push(frame.clone(), bytes, fate);
             self.grant();
             return Offered {
                 kept: true,
@@ -256,13 +256,26 @@ impl<F: Frame> Outbox<F> {
     /// [`SendError::Full`]: [`wait`](Self::wait) with its bytes. [`SendError::TooLarge`], [`SendError::Closed`]:
     /// it will never be sent.
     pub fn send(&mut self, frame: &F) -> Result<bool, SendError> {
-        let bytes = frame.allocated();
+        self.send_from(&mut Some(frame.clone()))
+    }
+
+    /// [`send`](Self::send)s the frame and takes it; it stays where it is if it is refused. `None` is nothing to send.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`send`](Self::send).
+    pub fn send_from(&mut self, frame: &mut Option<F>) -> Result<bool, SendError> {
+        let Some(bytes) = frame.as_ref().map(F::allocated) else {
+            return Ok(false);
+        };
         self.admit(bytes)?;
         if self.head().is_some() || !self.fits(bytes) {
             return Err(SendError::Full);
         }
         let wake = self.queue.is_empty();
-        self.push(frame, Fate::Sent);
+        if let Some(frame) = frame.take() {
+            self.push(frame, bytes, Fate::Sent);
+        }
         Ok(wake)
     }
 
@@ -308,7 +321,7 @@ impl<F: Frame> Outbox<F> {
             return Err(SendError::TooLarge { bytes, limit });
         }
         let wake = self.queue.is_empty();
-        self.push(frame, Fate::Sent);
+        self.push(frame.clone(), bytes, Fate::Sent);
         self.grant();
         Ok(wake)
     }
@@ -429,8 +442,8 @@ impl<F: Frame> Outbox<F> {
         }
     }
 
-    fn push(&mut self, frame: &F, fate: Fate) {
-        let (bytes, slots) = (frame.allocated(), self.queue.len() + self.granted() + 1);
+    fn push(&mut self, frame: F, bytes: usize, fate: Fate) {
+        let slots = self.queue.len() + self.granted() + 1;
         if slots > self.queue.capacity() {
             // Twice as many, if the limit leaves room for them; else one.
             let twice = slots.max(self.queue.capacity() * 2).max(SPARE);
@@ -442,10 +455,7 @@ impl<F: Frame> Outbox<F> {
             };
             self.queue.reserve_exact(target - self.queue.len());
         }
-        self.queue.push_back(Slot {
-            frame: frame.clone(),
-            fate,
-        });
+        self.queue.push_back(Slot { frame, fate });
         self.frames += bytes;
         if fate != Fate::Sent {
             self.droppable += bytes;
@@ -454,7 +464,11 @@ impl<F: Frame> Outbox<F> {
     }
 
     fn remove(&mut self, at: usize) -> Option<Slot<F>> {
-        let slot = self.queue.remove(at)?;
+        let slot = if at == 0 {
+            self.queue.pop_front()?
+        } else {
+            self.queue.remove(at)?
+        };
         let bytes = slot.frame.allocated();
         self.frames -= bytes;
         if slot.fate != Fate::Sent {

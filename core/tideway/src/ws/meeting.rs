@@ -30,7 +30,7 @@ pub(super) struct Meeting {
 }
 
 pub(super) struct State {
-    inbox: VecDeque<Message>,
+    inbox: Inbox,
     /// What `inbox` holds, in bytes as allocated.
     held: usize,
     pub(super) outbox: Outbox<Encoded>,
@@ -54,6 +54,33 @@ pub(super) struct State {
     pub(super) membership: Membership,
 }
 
+/// Messages that wait for the handler.
+#[derive(Default)]
+struct Inbox {
+    /// The next: kept here, so that one message at a time needs no queue.
+    first: Option<Message>,
+    /// An idle socket holds none.
+    more: VecDeque<Message>,
+}
+
+impl Inbox {
+    fn push(&mut self, message: Message) {
+        if self.first.is_none() {
+            self.first = Some(message);
+        } else {
+            self.more.push_back(message);
+        }
+    }
+
+    fn pop(&mut self) -> Option<Message> {
+        let next = self.more.pop_front();
+        if self.more.is_empty() && self.more.capacity() > 0 {
+            self.more = VecDeque::new();
+        }
+        std::mem::replace(&mut self.first, next)
+    }
+}
+
 /// Whom to wake once the lock is free.
 #[must_use]
 #[derive(Default)]
@@ -63,11 +90,14 @@ pub(super) struct Wakes {
 }
 
 impl Wakes {
+    #[inline]
     pub(super) fn wake(self) {
-        self.task
-            .into_iter()
-            .chain(self.others)
-            .for_each(Waker::wake);
+        if let Some(task) = self.task {
+            task.wake();
+        }
+        for other in self.others {
+            other.wake();
+        }
     }
 }
 
@@ -83,7 +113,7 @@ impl Meeting {
         };
         Self {
             state: Mutex::new(State {
-                inbox: VecDeque::new(),
+                inbox: Inbox::default(),
                 held: 0,
                 outbox: Outbox::new(limits),
                 cause: None,
@@ -130,13 +160,14 @@ impl State {
         self.attended = false;
     }
 
-    /// A message came.
+    /// A message came. The connection's task will look once more.
     pub(super) fn put(&mut self, message: Message) -> Option<Waker> {
+        self.attended = true;
         if self.deaf {
             return None;
         }
         self.held += size_of::<Message>() + message.held();
-        self.inbox.push_back(message);
+        self.inbox.push(message);
         self.reader.take()
     }
 
@@ -168,7 +199,7 @@ impl State {
 impl State {
     /// The next message; `Ok(None)` if none will come.
     pub(super) fn take(&mut self, waker: &Waker) -> Result<(Option<Message>, Wakes), NoneYet> {
-        let Some(message) = self.inbox.pop_front() else {
+        let Some(message) = self.inbox.pop() else {
             if self.closed.is_some() {
                 return Ok((None, Wakes::default()));
             }
@@ -177,10 +208,6 @@ impl State {
         };
         let full = !self.has_room();
         self.held -= size_of::<Message>() + message.held();
-        if self.inbox.is_empty() {
-            // An idle socket holds no queue.
-            self.inbox = VecDeque::new();
-        }
         let mut wakes = Wakes::default();
         if full && self.has_room() {
             wakes.task = self.task();
@@ -208,7 +235,7 @@ impl State {
     pub(super) fn deafen(&mut self) -> Wakes {
         let full = !self.has_room();
         self.deaf = true;
-        self.inbox = VecDeque::new();
+        self.inbox = Inbox::default();
         self.held = 0;
         Wakes {
             task: if full { self.task() } else { None },

@@ -97,6 +97,7 @@ impl Upgrade {
             on_close,
         } = *self.0;
         Session {
+            deflates: deflate.is_some(),
             conn: Conn::new(role, config, deflate, seed, now),
             handler,
             rest: read,
@@ -114,6 +115,8 @@ impl Upgrade {
             closed: None,
             room: true,
             news: true,
+            task: None,
+            attended: false,
             reader: None,
             gone: false,
             over: false,
@@ -132,7 +135,7 @@ impl std::fmt::Debug for Upgrade {
 /// A socket.
 ///
 /// - questions: [`wants_bytes`](Self::wants_bytes), [`is_over`](Self::is_over), [`has_sent_all`](Self::has_sent_all),
-///   [`has_news`](Self::has_news)
+///   [`has_output`](Self::has_output), [`has_news`](Self::has_news)
 /// - inputs, which never fail: [`wake`](Self::wake), [`handle_rx`](Self::handle_rx), [`handle_tx`](Self::handle_tx),
 ///   [`handle_lost`](Self::handle_lost), [`handle_timeout`](Self::handle_timeout), [`stop`](Self::stop)
 /// - outputs: [`poll`](Self::poll), [`poll_transmit`](Self::poll_transmit), [`poll_timeout`](Self::poll_timeout)
@@ -141,6 +144,8 @@ impl std::fmt::Debug for Upgrade {
 /// lends, until nothing moves and it has no news. Dropped before it is over, it drops its handler and says why.
 pub struct Session {
     conn: Conn,
+    /// Whether it may compress.
+    deflates: bool,
     // Dropped before `on_close`.
     handler: Option<BoxFuture<'static, ()>>,
     meeting: Arc<Meeting>,
@@ -157,6 +162,10 @@ pub struct Session {
     room: bool,
     /// Whether the handler is to be polled.
     news: bool,
+    /// Who is woken when there is something to be sent.
+    task: Option<Waker>,
+    /// The meeting knows that we shall look, and need not be woken.
+    attended: bool,
     /// Whoever waited for the messages that came since.
     reader: Option<Waker>,
     /// The outbox knows that nothing can be sent.
@@ -176,6 +185,19 @@ struct Limited {
     paid: bool,
 }
 
+impl Limited {
+    /// Whether the rate allows another message.
+    fn may_speak(&mut self, now: Mono) -> bool {
+        if !self.paid && self.until.is_none() {
+            match self.rate.take(now, 1) {
+                Ok(()) => self.paid = true,
+                Err(then) => self.until = Some(then),
+            }
+        }
+        self.paid
+    }
+}
+
 impl Session {
     /// Whether bytes can be handled.
     #[must_use]
@@ -193,6 +215,12 @@ impl Session {
     #[must_use]
     pub fn has_sent_all(&self) -> bool {
         self.conn.has_sent_all()
+    }
+
+    /// Whether [`poll_transmit`](Self::poll_transmit) lends anything.
+    #[must_use]
+    pub fn has_output(&self) -> bool {
+        self.conn.queued() > 0
     }
 
     /// Whether something came for the handler since it was polled.
@@ -216,12 +244,6 @@ impl Session {
     pub fn handle_tx(&mut self, now: Mono, bytes: usize, codecs: &mut Codecs) {
         self.conn.handle_tx(now, bytes);
         if self.given > 0 && self.conn.queued() == 0 {
-            let mut state = self.meeting.lock();
-            state.outbox.handle_written(std::mem::take(&mut self.given));
-            let wakes = state.told();
-            drop(state);
-            self.news |= !wakes.others.is_empty();
-            wakes.wake();
             self.take_sent(now, codecs);
         }
         self.settle();
@@ -282,7 +304,7 @@ impl Session {
         self.feed_rest(now, codecs);
         self.wake_reader(cx);
         while std::mem::take(&mut self.news) {
-            self.meeting.lock().attend(cx.waker());
+            self.attend(cx.waker());
             self.poll_handler(cx);
             self.take_sent(now, codecs);
             self.settle();
@@ -328,7 +350,12 @@ impl Session {
     fn feed(&mut self, now: Mono, bytes: &mut [u8], codecs: &mut Codecs) -> usize {
         let whole = bytes.len();
         let mut input = bytes;
-        while self.closed.is_some() || self.room && self.may_speak(now) {
+        // Held from the first message of a read to its last, unless these take their time to inflate.
+        let mut held = None;
+        let mut woken = None;
+        while self.closed.is_some()
+            || self.room && self.rate.as_mut().is_none_or(|rate| rate.may_speak(now))
+        {
             let Some(event) = self.conn.handle_rx(now, &mut input, codecs) else {
                 break;
             };
@@ -336,14 +363,17 @@ impl Session {
                 limited.paid = false;
             }
             if let Some(message) = Message::received(event) {
-                let mut state = self.meeting.lock();
-                let reader = state.put(message);
+                let state = held.get_or_insert_with(|| self.meeting.lock());
+                woken = state.put(message).or(woken);
                 self.room = state.has_room();
-                drop(state);
-                self.reader = reader.or(self.reader.take());
-                self.news = true;
+                if self.deflates {
+                    held = None;
+                }
+                (self.attended, self.news) = (true, true);
             }
         }
+        drop(held);
+        self.reader = woken.or(self.reader.take());
         let taken = whole - input.len();
         self.settle();
         taken
@@ -358,20 +388,6 @@ impl Session {
                 self.rest = rest;
             }
         }
-    }
-
-    /// Whether the rate allows another message.
-    fn may_speak(&mut self, now: Mono) -> bool {
-        let Some(limited) = &mut self.rate else {
-            return true;
-        };
-        if !limited.paid && limited.until.is_none() {
-            match limited.rate.take(now, 1) {
-                Ok(()) => limited.paid = true,
-                Err(then) => limited.until = Some(then),
-            }
-        }
-        limited.paid
     }
 
     /// Tells the connection whether we read.
@@ -417,37 +433,62 @@ impl Session {
         }
     }
 
+    /// The handler may queue frames without waking the task that polls it, which takes them afterwards.
+    fn attend(&mut self, waker: &Waker) {
+        let known = self.task.as_ref().is_some_and(|task| task.will_wake(waker));
+        if !self.attended || !known {
+            self.meeting.lock().attend(waker);
+            self.attended = true;
+        }
+        if !known {
+            self.task = Some(waker.clone());
+        }
+    }
+
     /// Takes from the outbox what fits into its window.
     fn take_sent(&mut self, now: Mono, codecs: &mut Codecs) {
-        loop {
-            let mut state = self.meeting.lock();
-            let next = state.outbox.poll();
-            if next.is_none() {
-                state.leave();
-            }
-            let wakes = state.told();
-            let cause = state.cause;
-            self.room = state.has_room();
-            drop(state);
-            self.news |= !wakes.others.is_empty();
-            wakes.wake();
+        let mut refused = false;
+        let mut state = self.meeting.lock();
+        if self.given > 0 && self.conn.queued() == 0 {
+            state.outbox.handle_written(std::mem::take(&mut self.given));
+        }
+        while let Some(next) = state.outbox.poll() {
             match next {
-                Some(Outgoing::Frame(frame)) => {
+                Outgoing::Frame(frame) => {
                     self.given += frame.allocated();
-                    if self.conn.send(frame, codecs).is_err() {
-                        self.give_up_sending();
+                    let sent = if self.deflates {
+                        // Nobody waits for the lock while it is compressed.
+                        drop(state);
+                        let sent = self.conn.send(frame, codecs);
+                        state = self.meeting.lock();
+                        sent
+                    } else {
+                        self.conn.send(frame, codecs)
+                    };
+                    if sent.is_err() {
+                        refused = true;
+                        break;
                     }
                 }
-                Some(Outgoing::Close(close)) => {
+                Outgoing::Close(close) => {
                     if self.conn.is_open() {
-                        self.cause = self.cause.or(cause);
+                        self.cause = self.cause.or(state.cause);
                     }
                     let code = CloseCode::new(close.code).unwrap_or(CloseCode::ERROR);
                     // Refused only if it is closing already.
                     let _ = self.conn.close(now, code, close.reason);
                 }
-                None => return,
             }
+        }
+        state.leave();
+        self.attended = false;
+        let wakes = state.told();
+        self.room = state.has_room();
+        drop(state);
+        self.news |= !wakes.others.is_empty();
+        wakes.wake();
+        if refused {
+            self.give_up_sending();
         }
     }
 

@@ -226,7 +226,7 @@ impl Sender {
     pub fn send(&self, message: impl Into<Encoded>) -> Sending<'_> {
         Sending {
             meeting: &self.0,
-            frame: message.into(),
+            frame: Some(message.into()),
             ticket: None,
         }
     }
@@ -237,9 +237,9 @@ impl Sender {
     ///
     /// [`SendError`]; the message is lost then.
     pub fn try_send(&self, message: impl Into<Encoded>) -> Result<(), SendError> {
-        let frame = message.into();
+        let mut frame = Some(message.into());
         let mut state = self.0.lock();
-        let wake = state.outbox.send(&frame)?;
+        let wake = state.outbox.send_from(&mut frame)?;
         let wakes = state.after(wake);
         drop(state);
         wakes.wake();
@@ -315,7 +315,8 @@ impl Json {
 #[must_use = "nothing is sent until this is awaited"]
 pub struct Sending<'a> {
     meeting: &'a Meeting,
-    frame: Encoded,
+    /// `None` once it is queued.
+    frame: Option<Encoded>,
     /// Its place in the line.
     ticket: Option<Ticket>,
 }
@@ -326,16 +327,19 @@ impl Future for Sending<'_> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let mut state = this.meeting.lock();
-        let mut sent = match this.ticket {
-            None => state.outbox.send(&this.frame),
-            Some(ticket) => state.outbox.redeem(ticket, &this.frame),
+        let mut sent = match (this.ticket, &this.frame) {
+            (Some(ticket), Some(frame)) => state.outbox.redeem(ticket, frame),
+            _ => state.outbox.send_from(&mut this.frame),
         };
-        if this.ticket.is_none() && sent == Err(hub::SendError::Full) {
-            match state.outbox.wait(this.frame.allocated()) {
+        if this.ticket.is_none()
+            && sent == Err(hub::SendError::Full)
+            && let Some(frame) = &this.frame
+        {
+            match state.outbox.wait(frame.allocated()) {
                 Ok(ticket) => {
                     this.ticket = Some(ticket);
                     // Its turn may be at once.
-                    sent = state.outbox.redeem(ticket, &this.frame);
+                    sent = state.outbox.redeem(ticket, frame);
                 }
                 Err(error) => sent = Err(error),
             }

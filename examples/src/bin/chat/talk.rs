@@ -6,7 +6,7 @@ use serde::Deserialize;
 use tideway::extract::{Path, Query, State};
 use tideway::http::StatusCode;
 use tideway::ws::{GapCause, Hub, Room, RoomEvents, Socket, WebSocketUpgrade};
-use tideway::{Clock, IntoResponse as _, Problem, RequestId, Response};
+use tideway::{Clock, Problem, RequestId, Response};
 
 use crate::history::Histories;
 use crate::words::{LONGEST, Said, Told};

@@ -1,6 +1,8 @@
 //! Ours: the routes every peer has and, when asked for, the default stages with the limits every
 //! peer runs. It names no runtime; the neighbouring packages do.
 
+mod sockets;
+
 use bench_common::{Args, BODY_LIMIT, Message, Order, Stages, User};
 use tideway::extract::{Json, Path};
 use tideway::stages::{MaxBody, TimeoutLimits};
@@ -17,11 +19,14 @@ pub fn app(args: &Args) -> App {
                 ..TimeoutLimits::default()
             }),
     };
+    let deflate = args.deflate;
     let mut app = app
         .route("/plaintext", get(plaintext))
         .route("/json", get(json))
         .route("/json-echo", post(echo))
         .route("/slow", get(slow))
+        .route("/ws/echo", get(move |upgrade| sockets::echo(upgrade, deflate)))
+        .route("/ws/room", get(sockets::room))
         .route("/users/{id}", get(user));
     for n in 0..bench_common::RESOURCES {
         app = app.route(&bench_common::resource_path(n), get(user));
