@@ -41,6 +41,7 @@ pub mod http2;
 pub mod listening;
 pub mod many;
 pub mod refusals;
+pub mod rooms;
 pub mod runtime;
 pub mod stopping;
 pub mod websocket;
@@ -116,6 +117,8 @@ macro_rules! __cases {
             websocket a_silent_peer_is_cut_by_the_heartbeat,
             websocket a_stop_closes_sockets_and_cuts_who_does_not_answer,
             websocket sockets_of_clients_that_vanish_are_gone,
+            rooms a_room_reaches_its_members_in_one_order,
+            rooms a_stalled_member_delays_nobody_and_is_closed,
             dialing a_handler_talks_to_another_server,
             dialing a_handshake_that_fails_says_why,
             dialing a_stop_closes_what_the_app_opened,

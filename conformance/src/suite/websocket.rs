@@ -13,14 +13,14 @@ use super::claim::{eventually, fail, holds, not_before, same};
 use super::client::{Client, Ending};
 use super::{Harness, Site};
 
-const TEXT: u8 = 1;
+pub(super) const TEXT: u8 = 1;
 const BINARY: u8 = 2;
-const CLOSE: u8 = 8;
+pub(super) const CLOSE: u8 = 8;
 const PING: u8 = 9;
 const PONG: u8 = 10;
 
 /// The handshake of RFC 6455 §1.3, whose answer is known.
-fn handshake(path: &str) -> Vec<u8> {
+pub(super) fn handshake(path: &str) -> Vec<u8> {
     format!(
         "GET {path} HTTP/1.1\r\nhost: suite\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
          sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -29,7 +29,7 @@ fn handshake(path: &str) -> Vec<u8> {
 }
 
 /// A whole frame as a client sends it, masked.
-fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
+pub(super) fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
     const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
     let mut bytes = vec![0x80 | opcode];
     match payload.len() {
@@ -50,7 +50,7 @@ fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
 
 /// The next frame that is no Ping, whose first comes at any time: opcode and payload.
 #[track_caller]
-fn next(client: &mut Client) -> (u8, Vec<u8>) {
+pub(super) fn next(client: &mut Client) -> (u8, Vec<u8>) {
     loop {
         let (opcode, payload) = next_of_all(client);
         if opcode != PING {
@@ -78,7 +78,7 @@ fn next_of_all(client: &mut Client) -> (u8, Vec<u8>) {
 
 /// Opens a socket.
 #[track_caller]
-fn open(site: &Site, path: &str) -> Client {
+pub(super) fn open(site: &Site, path: &str) -> Client {
     let mut client = site.client();
     client.send(handshake(path));
     accepted(&mut client);
@@ -86,7 +86,7 @@ fn open(site: &Site, path: &str) -> Client {
 }
 
 #[track_caller]
-fn accepted(client: &mut Client) {
+pub(super) fn accepted(client: &mut Client) {
     let reply = client.head();
     same(
         (reply.status, reply.header("sec-websocket-accept")),
@@ -97,7 +97,7 @@ fn accepted(client: &mut Client) {
 
 /// Closes as RFC 6455 §7.1 has it: the peer's Close, ours, then the end.
 #[track_caller]
-fn closes(client: &mut Client, code: u16) {
+pub(super) fn closes(client: &mut Client, code: u16) {
     let (opcode, payload) = next(client);
     let said = payload.first_chunk().map(|code| u16::from_be_bytes(*code));
     same((opcode, said), (CLOSE, Some(code)), "the peer is told why");
