@@ -43,6 +43,7 @@ pub mod many;
 pub mod refusals;
 pub mod runtime;
 pub mod stopping;
+pub mod tunnels;
 pub mod websocket;
 
 pub use harness::Harness;
@@ -116,6 +117,10 @@ macro_rules! __cases {
             websocket a_silent_peer_is_cut_by_the_heartbeat,
             websocket a_stop_closes_sockets_and_cuts_who_does_not_answer,
             websocket sockets_of_clients_that_vanish_are_gone,
+            tunnels two_sockets_and_a_request_share_a_connection,
+            tunnels what_opens_no_socket_is_refused,
+            tunnels a_lost_stream_ends_its_socket_and_no_other,
+            tunnels a_stop_closes_sockets_over_http2,
             dialing a_handler_talks_to_another_server,
             dialing a_handshake_that_fails_says_why,
             dialing a_stop_closes_what_the_app_opened,
