@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream};
-use tideway::get;
 use tideway::ws::Cause;
 use tideway_driver::Runtime;
 
