@@ -44,6 +44,7 @@ pub mod refusals;
 pub mod rooms;
 pub mod runtime;
 pub mod stopping;
+pub mod tunnels;
 pub mod websocket;
 
 pub use harness::Harness;
@@ -119,6 +120,10 @@ macro_rules! __cases {
             websocket sockets_of_clients_that_vanish_are_gone,
             rooms a_room_reaches_its_members_in_one_order,
             rooms a_stalled_member_delays_nobody_and_is_closed,
+            tunnels two_sockets_and_a_request_share_a_connection,
+            tunnels what_opens_no_socket_is_refused,
+            tunnels a_lost_stream_ends_its_socket_and_no_other,
+            tunnels a_stop_closes_sockets_over_http2,
             dialing a_handler_talks_to_another_server,
             dialing a_handshake_that_fails_says_why,
             dialing a_stop_closes_what_the_app_opened,

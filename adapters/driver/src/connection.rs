@@ -23,6 +23,8 @@ use crate::refusal::Refusals;
 use crate::serve::Alive;
 use crate::service::{Exchanges, Pulses};
 use crate::stop::{Phase, Seat, Stop};
+#[cfg(feature = "http2")]
+use crate::tunnel;
 use crate::websocket::websocket;
 use crate::wire::{Protocol, Wire};
 use crate::{Options, Runtime, Sleep};
@@ -68,6 +70,9 @@ pub(crate) async fn connection<R, S>(
     let mut sleep = pin!(around.rt.sleep_until(first));
     let protocol = poll_fn(|cx| around.poll_protocol(sleep.as_mut(), cx)).await;
     let origin = Origin::new(shared.pipeline.clone(), peer, seed);
+    // To the end of this task, and of the last socket on it.
+    #[cfg(feature = "http2")]
+    let mut kept = None;
     let ended = match protocol {
         Protocol::Closed => return,
         Protocol::Http1 => {
@@ -104,9 +109,15 @@ pub(crate) async fn connection<R, S>(
         Protocol::Http2 => {
             around.multiplexed = true;
             let next = Next::default();
+            let sockets = tunnel::Connection {
+                rt: around.rt.clone(),
+                shared: shared.clone(),
+                origin: origin.clone(),
+                alive: kept.insert(Arc::new(alive)).clone(),
+            };
             let service = Exchanges {
                 origin: origin.clone(),
-                pulses: Pulses::PerStream(around.pulse.clone(), next.clone()),
+                pulses: Pulses::PerStream(around.pulse.clone(), next.clone(), Arc::new(sockets)),
             };
             let streams = Streams::new(around.rt.clone(), around.pulse.clone(), next);
             let head = u32::try_from(shared.options.max_head).unwrap_or(u32::MAX);
@@ -116,6 +127,7 @@ pub(crate) async fn connection<R, S>(
                     .max_concurrent_streams(shared.options.max_streams)
                     .max_header_list_size(head)
                     .max_send_buf_size(64 * 1024)
+                    .enable_connect_protocol()
                     .auto_date_header(false)
                     .serve_connection(around.wire.clone(), service),
             );

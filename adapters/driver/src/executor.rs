@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::thread::{self, ThreadId};
 
 use pin_project_lite::pin_project;
 use tideway::Mono;
@@ -11,17 +12,21 @@ use tideway::Mono;
 use crate::pulse::Pulse;
 use crate::{Runtime, Sleep};
 
-/// Where a service call leaves the pulse of the stream that hyper spawns right after.
+/// Where a service call leaves the pulse of the stream that hyper spawns right after, on the same thread: on another one
+/// hyper may be spawning what writes for a stream that became a socket.
 #[derive(Clone, Default)]
-pub(crate) struct Next(Arc<Mutex<Option<Arc<Pulse>>>>);
+pub(crate) struct Next(Arc<Mutex<Option<(ThreadId, Arc<Pulse>)>>>);
 
 impl Next {
     pub(crate) fn leave(&self, pulse: Arc<Pulse>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(pulse);
+        let left = (thread::current().id(), pulse);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(left);
     }
 
     fn take(&self) -> Option<Arc<Pulse>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        let mut left = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let here = left.take_if(|(thread, _)| *thread == thread::current().id());
+        here.map(|(_, pulse)| pulse)
     }
 }
 
@@ -69,7 +74,7 @@ where
 }
 
 /// Counts the stream as ended, whatever became of it.
-struct EndStream(Arc<Pulse>);
+pub(crate) struct EndStream(pub(crate) Arc<Pulse>);
 
 impl Drop for EndStream {
     fn drop(&mut self) {

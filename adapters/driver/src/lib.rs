@@ -29,6 +29,8 @@ mod server;
 mod service;
 mod stop;
 mod tasks;
+#[cfg(feature = "http2")]
+mod tunnel;
 mod websocket;
 mod wire;
 mod worker;

@@ -14,6 +14,8 @@ use tideway::pipeline::{Exchange, Origin, Running};
 
 use crate::body::{Guard, Incoming, Outgoing};
 use crate::pulse::Pulse;
+#[cfg(feature = "http2")]
+use crate::tunnel::{Sockets, Tunnel};
 
 /// Where the pulse of the next exchange comes from.
 pub(crate) enum Pulses {
@@ -21,7 +23,7 @@ pub(crate) enum Pulses {
     One(Arc<Pulse>),
     #[cfg(feature = "http2")]
     /// HTTP/2: one per stream, left here for the executor, which hyper calls right after.
-    PerStream(Arc<Pulse>, crate::executor::Next),
+    PerStream(Arc<Pulse>, crate::executor::Next, Arc<dyn Sockets>),
 }
 
 /// The service of one connection.
@@ -35,14 +37,21 @@ impl Service<hyper::Request<hyper::body::Incoming>> for Exchanges {
     type Error = Infallible;
     type Future = Serving;
 
-    fn call(&self, request: hyper::Request<hyper::body::Incoming>) -> Serving {
+    #[cfg_attr(
+        not(feature = "http2"),
+        expect(unused_mut, reason = "for HTTP/2 alone")
+    )]
+    fn call(&self, mut request: hyper::Request<hyper::body::Incoming>) -> Serving {
+        #[cfg(feature = "http2")]
+        let mut tunnel = None;
         let (pulse, pieces) = match &self.pulses {
             Pulses::One(pulse) => (pulse.clone(), false),
             #[cfg(feature = "http2")]
-            Pulses::PerStream(connection, next) => {
+            Pulses::PerStream(connection, _, sockets) => {
                 let pulse = Arc::new(Pulse::of_stream(connection));
                 connection.begin();
-                next.leave(pulse.clone());
+                let asked = Tunnel::of(&mut request, connection);
+                tunnel = asked.map(|asked| Box::new((asked, sockets.clone())));
                 (pulse, true)
             }
         };
@@ -61,10 +70,17 @@ impl Service<hyper::Request<hyper::body::Incoming>> for Exchanges {
         }
         pulse.begin();
         let running = Running::start(exchange, now);
+        #[cfg(feature = "http2")]
+        if let Pulses::PerStream(_, next, _) = &self.pulses {
+            // Last: nothing comes between this and hyper.
+            next.leave(pulse.clone());
+        }
         Serving {
             running: Some(running),
             pulse,
             pieces,
+            #[cfg(feature = "http2")]
+            tunnel,
         }
     }
 }
@@ -74,6 +90,9 @@ pub(crate) struct Serving {
     running: Option<Running>,
     pulse: Arc<Pulse>,
     pieces: bool,
+    /// The stream behind an extended CONNECT.
+    #[cfg(feature = "http2")]
+    tunnel: Option<Box<(Tunnel, Arc<dyn Sockets>)>>,
 }
 
 impl Future for Serving {
@@ -113,6 +132,15 @@ impl Future for Serving {
         {
             guard.upgraded();
             this.pulse.will_upgrade(upgrade);
+        }
+        #[cfg(feature = "http2")]
+        if let Some(tunnel) = this.tunnel.take()
+            && response.status().is_success()
+            && let Some(upgrade) = response.body_mut().take_upgrade()
+        {
+            guard.upgraded();
+            let (tunnel, sockets) = *tunnel;
+            sockets.open(tunnel, upgrade);
         }
         Poll::Ready(Ok(
             response.map(|body| Outgoing::new(body, guard, this.pieces))

@@ -14,7 +14,6 @@ use tideway::ws::{Codecs, Session};
 
 use crate::Runtime;
 use crate::alarm::Alarm;
-use crate::serve::Alive;
 use crate::stop::{Phase, Seat};
 use crate::wire::Taken;
 
@@ -29,13 +28,13 @@ const ROUNDS: usize = 16;
 /// When to look at a socket without a deadline: a timer must be set to something.
 const NEVER: Duration = Duration::from_secs(365 * 86_400);
 
-/// Serves one socket to its end, and is counted until then.
+/// Serves one socket to its end, and keeps `_alive` until then.
 pub(crate) async fn websocket<R, S>(
     rt: R,
     seat: Seat,
     taken: Taken<S>,
     session: Session,
-    _alive: Alive,
+    _alive: impl Send + 'static,
 ) where
     R: Runtime,
     S: Read + Write + Send + Unpin + 'static,

@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use h2::RecvStream;
 use h2::client::{ResponseFuture, SendRequest};
+use h2::ext::Protocol;
+use h2::{RecvStream, SendStream};
 use hyper::http::{Method, Request, response};
 
 use super::claim::{LIMIT, fail};
@@ -80,6 +81,40 @@ impl Http2 {
         };
         match ready.send_request(request, true) {
             Ok((response, _)) => response,
+            Err(error) => broken(&error),
+        }
+    }
+
+    /// Asks for a stream of another protocol by extended CONNECT (RFC 8441); the head of the answer, and both halves.
+    pub async fn tunnel(
+        &mut self,
+        protocol: &'static str,
+        path: &str,
+    ) -> (response::Parts, SendStream<Bytes>, RecvStream) {
+        let request = Request::builder()
+            .method(Method::CONNECT)
+            .uri(format!("http://suite{path}"))
+            .extension(Protocol::from_static(protocol))
+            .header("sec-websocket-version", "13")
+            .header("origin", "http://suite");
+        let request = request.body(()).expect("a well-formed request");
+        // RFC 8441 §3: not before the server has said that it can.
+        while !self.0.is_extended_connect_protocol_enabled() {
+            pause(Duration::from_millis(1)).await;
+        }
+        let mut ready = match self.0.clone().ready().await {
+            Ok(ready) => ready,
+            Err(error) => broken(&error),
+        };
+        let (response, send) = match ready.send_request(request, false) {
+            Ok(sent) => sent,
+            Err(error) => broken(&error),
+        };
+        match response.await {
+            Ok(response) => {
+                let (head, receive) = response.into_parts();
+                (head, send, receive)
+            }
             Err(error) => broken(&error),
         }
     }

@@ -14,7 +14,7 @@ use super::client::{Client, Ending};
 use super::{Harness, Site};
 
 pub(super) const TEXT: u8 = 1;
-const BINARY: u8 = 2;
+pub(super) const BINARY: u8 = 2;
 pub(super) const CLOSE: u8 = 8;
 const PING: u8 = 9;
 const PONG: u8 = 10;
@@ -109,16 +109,16 @@ pub(super) fn closes(client: &mut Client, code: u16) {
 
 /// What `on_close` said, of all sockets.
 #[derive(Clone, Default)]
-struct Ends(Arc<Mutex<Vec<Closed>>>);
+pub(super) struct Ends(Arc<Mutex<Vec<Closed>>>);
 
 impl Ends {
-    fn list(&self) -> Vec<Closed> {
+    pub(super) fn list(&self) -> Vec<Closed> {
         let ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         ends.clone()
     }
 
     #[track_caller]
-    fn are(&self, causes: &[Cause]) {
+    pub(super) fn are(&self, causes: &[Cause]) {
         let seen = || self.list().iter().map(|end| end.cause).collect::<Vec<_>>();
         eventually(
             &format!("{causes:?}"),
@@ -151,7 +151,7 @@ async fn echo(mut socket: Socket) {
     }
 }
 
-fn echoes(app: App, ends: &Ends) -> App {
+pub(super) fn echoes(app: App, ends: &Ends) -> App {
     let ends = ends.clone();
     let answer = move |upgrade: WebSocketUpgrade| -> Response {
         ends.hook(upgrade.max_message(8 << 20)).on_upgrade(echo)

@@ -16,7 +16,7 @@
 //! let app = App::new().route("/ws", get(echo));
 //! ```
 //!
-//! The request passes every stage of the pipeline, as any other; the exchange is over with the answer 101. From
+//! The request passes every stage of the pipeline, as any other; the exchange is over with the answer 101, over HTTP/2 200. From
 //! then on a [`Session`] is the socket: the machine of [`tideway_engine::ws`], the handler, and one small place
 //! under a lock where they meet. A driver gives it bytes and time, and polls it in one task.
 //!
@@ -25,6 +25,7 @@
 
 mod client;
 mod closed;
+mod extended;
 mod hub;
 mod meeting;
 mod message;
@@ -36,6 +37,7 @@ mod upgrade;
 
 pub use client::{Connect, ConnectError, Dial, Opening, UrlError, connect};
 pub use closed::{Cause, Closed};
+pub use extended::ExtendedConnect;
 pub(crate) use hub::DynRoomEvents;
 pub use hub::{Hub, HubConfig, Listener, Room, RoomError, RoomEvents};
 pub use message::{Binary, Message, Text};

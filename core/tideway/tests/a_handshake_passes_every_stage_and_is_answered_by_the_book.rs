@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use tideway::http::{Method, StatusCode, Version};
 use tideway::pipeline::End;
 use tideway::routing::Next;
-use tideway::testing::{TestApp, TestRequest};
-use tideway::ws::{Cause, Closed, WebSocketUpgrade};
-use tideway::{App, IntoResponse, Request, Response, any};
+use tideway::testing::{TestApp, TestRequest, TestResponse};
+use tideway::ws::{Cause, Closed, ExtendedConnect, WebSocketUpgrade};
+use tideway::{App, IntoResponse, Peer, Request, Response, any, get, post};
 
 type Ends = Arc<Mutex<Vec<Closed>>>;
 
@@ -161,4 +161,50 @@ fn a_route_can_be_a_page_and_a_socket() {
     handshake(&mut app, Method::GET, "/page")
         .send()
         .assert_status(101);
+}
+
+/// RFC 8441 §5: extended CONNECT, as a driver hands it over.
+fn extended(app: &mut TestApp, path: &str, version: &str) -> TestResponse {
+    let request = app
+        .request(Method::CONNECT, path)
+        .version(Version::HTTP_2)
+        .header("sec-websocket-version", version)
+        .header("sec-websocket-protocol", "chat.v1");
+    let mut request = request.into_request();
+    request.parts.extensions.insert(ExtendedConnect);
+    app.start(request, Peer::Other).finish()
+}
+
+#[test]
+fn over_http2_the_get_route_answers_with_200_and_without_a_key() {
+    let ends = Ends::default();
+    let routes = App::new()
+        .route(
+            "/get",
+            get(|upgrade: WebSocketUpgrade| upgrade.on_upgrade(|_| async {})),
+        )
+        .route("/post", post(|| "no socket"))
+        .route("/plain", get(|| "a page"));
+    let mut both = TestApp::new(app(&ends));
+    let response = extended(&mut both, "/ws", "13");
+    response
+        .assert_status(200)
+        .assert_header("sec-websocket-protocol", "chat.v1")
+        .assert_no_header("sec-websocket-accept")
+        .assert_no_header("upgrade")
+        .assert_no_header("connection");
+    assert_eq!(response.end(), &End::Upgraded);
+    extended(&mut both, "/page", "13").assert_status(200);
+    extended(&mut both, "/ws", "12").assert_status(426);
+    let mut routes = TestApp::new(routes);
+    assert_eq!(extended(&mut routes, "/get", "13").end(), &End::Upgraded);
+    extended(&mut routes, "/post", "13").assert_status(405);
+    // Success would say that there is a socket.
+    extended(&mut routes, "/plain", "13").assert_problem(501, "GET");
+    // And any other CONNECT that there is a tunnel.
+    let plain = both.request(Method::CONNECT, "/page");
+    plain
+        .version(Version::HTTP_2)
+        .send()
+        .assert_problem(501, "GET");
 }

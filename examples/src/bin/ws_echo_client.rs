@@ -1,6 +1,7 @@
 //! A WebSocket client that sends back what it receives, so that the client role can be judged by tools.
 
 use std::io;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Parser, ValueEnum};
@@ -28,21 +29,32 @@ enum Switch {
     Off,
 }
 
-fn main() -> io::Result<()> {
+fn main() -> ExitCode {
     let cli = Cli::parse();
+    match run(&cli) {
+        Ok(closed) => {
+            println!("{}", closed.code);
+            eprintln!("{} {}", closed.cause, closed.reason);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{}: {error}", cli.url);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> io::Result<Closed> {
     let closed = match cli.runtime {
         On::Tokio => tokio::runtime::Runtime::new()?
-            .block_on(async { echo(tideway_tokio::Tokio::current(), &cli).await }),
+            .block_on(async { echo(tideway_tokio::Tokio::current(), cli).await }),
         On::AsyncStd => {
-            async_std::task::block_on(echo(tideway_async_std::AsyncStd::default(), &cli))
+            async_std::task::block_on(echo(tideway_async_std::AsyncStd::default(), cli))
         }
-        On::Smol => smol::block_on(echo(tideway_smol::Smol::default(), &cli)),
-        _ => return Err(io::ErrorKind::Unsupported.into()),
+        On::Smol => smol::block_on(echo(tideway_smol::Smol::default(), cli)),
+        _ => return Err(io::Error::other("this program knows no such runtime")),
     };
-    let closed = closed.map_err(io::Error::other)?;
-    println!("{}", closed.code);
-    eprintln!("{}: {} {}", closed.cause, closed.code, closed.reason);
-    Ok(())
+    closed.map_err(io::Error::other)
 }
 
 /// Text comes back as text, binary as binary.

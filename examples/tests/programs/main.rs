@@ -9,6 +9,7 @@ mod hello;
 mod probe;
 mod quickstart;
 mod readme;
+mod ws_echo_client;
 
 /// Makes each `fn(runtime: &str)` a test on every runtime.
 macro_rules! on_each_runtime {

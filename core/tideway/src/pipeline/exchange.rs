@@ -28,6 +28,7 @@ use crate::body::{Body, BodyError};
 use crate::error::{Panicked, Problem, Unstamped, caught};
 use crate::routing::{Endpoint, Params, Reply};
 use crate::tasks::BoxFuture;
+use crate::ws::ExtendedConnect;
 use crate::{Request, Response};
 
 /// How long the `response` phase of a timed-out exchange may still ask outside.
@@ -404,7 +405,15 @@ impl Exchange {
         };
         let parts = &mut request.parts;
         let router = &self.origin.pipeline().router;
-        let found = router.find(&parts.method, parts.uri.path());
+        // RFC 8441 §4: another way to say GET with `Upgrade`.
+        let is_extended =
+            parts.method == Method::CONNECT && parts.extensions.get::<ExtendedConnect>().is_some();
+        let method = if is_extended {
+            &Method::GET
+        } else {
+            &parts.method
+        };
+        let found = router.find(method, parts.uri.path());
         parts.params = found.params;
         self.core.line.route = parts.params.route();
         self.endpoint = Some(found.endpoint.clone());
@@ -504,6 +513,12 @@ impl Exchange {
 
     #[inline(always)]
     fn replace(&mut self, mut response: Response) {
+        if self.core.line.method == Method::CONNECT
+            && response.status().is_success()
+            && !response.body().is_upgrade()
+        {
+            response = no_tunnel();
+        }
         if !response.extensions().is_empty() {
             self.stamp(&mut response);
         }
@@ -658,6 +673,14 @@ impl Exchange {
         };
         call(&*self.origin.pipeline().stages[self.cursor].0, &mut cx)
     }
+}
+
+/// RFC 9110 §9.3.6: success would say that a tunnel is open, and RFC 8441 §4 that a WebSocket is.
+#[cold]
+fn no_tunnel() -> Response {
+    let problem = Problem::new(StatusCode::NOT_IMPLEMENTED);
+    let detail = "nothing can be opened here with CONNECT: ask with GET";
+    problem.detail(detail).into_response()
 }
 
 impl Drop for Exchange {

@@ -5,14 +5,14 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use http::header::{self, HeaderName};
-use http::{HeaderMap, HeaderValue, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use tideway_engine::hub::Rate;
 use tideway_engine::ws::handshake::{self, Http};
 use tideway_engine::ws::{Config, Deflate, DeflateConfig};
 
 use super::closed::OnClose;
 use super::origin::Origins;
-use super::{Closed, HandshakeRejection, Socket, Upgrade};
+use super::{Closed, ExtendedConnect, HandshakeRejection, Socket, Upgrade};
 use crate::extract::FromRequestParts;
 use crate::{Body, Context, IntoResponse, Parts, Problem, Response};
 
@@ -44,7 +44,8 @@ pub(super) static DEFAULTS: LazyLock<Arc<Config>> = LazyLock::new(Arc::default);
 /// cookies.
 #[must_use = "the request is answered with 101 only by `on_upgrade`"]
 pub struct WebSocketUpgrade {
-    accept: String,
+    /// None over HTTP/2, where there is no key either.
+    accept: Option<String>,
     offered_protocols: String,
     offered_extensions: String,
     /// `Err` if there were several, or one that is no text.
@@ -127,7 +128,7 @@ impl WebSocketUpgrade {
         self
     }
 
-    /// The answer that opens the socket, and what runs on it then; or a refusal.
+    /// The answer that opens the socket, 101 or over HTTP/2 200, and what runs on it then; or a refusal.
     pub fn on_upgrade<F, Fut>(self, handler: F) -> Response
     where
         F: FnOnce(Socket) -> Fut + Send + 'static,
@@ -152,11 +153,15 @@ impl WebSocketUpgrade {
             }
         }
         let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        if let Some(accept) = &self.accept {
+            *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+            let headers = response.headers_mut();
+            headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+            put(headers, header::SEC_WEBSOCKET_ACCEPT, accept);
+        }
+        // RFC 8441 §5: otherwise any 2xx, and none of these.
         let headers = response.headers_mut();
-        headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-        put(headers, header::SEC_WEBSOCKET_ACCEPT, &self.accept);
         if let Some(protocol) = protocol {
             put(headers, header::SEC_WEBSOCKET_PROTOCOL, protocol);
         }
@@ -214,6 +219,10 @@ pub(super) fn joined(
     Ok(all)
 }
 
+fn is_extended(parts: &Parts) -> bool {
+    parts.method == Method::CONNECT && parts.extensions.get::<ExtendedConnect>().is_some()
+}
+
 fn has_body(headers: &HeaderMap) -> bool {
     let length = headers.get(header::CONTENT_LENGTH);
     headers.contains_key(header::TRANSFER_ENCODING)
@@ -231,7 +240,11 @@ impl FromRequestParts for WebSocketUpgrade {
         let headers = &parts.headers;
         let read = |name: &HeaderName| joined(headers, name);
         let connection = read(&header::CONNECTION)?;
-        let upgrade = read(&header::UPGRADE)?;
+        let upgrade = if is_extended(parts) {
+            Some("websocket".to_owned())
+        } else {
+            read(&header::UPGRADE)?
+        };
         let key = read(&header::SEC_WEBSOCKET_KEY)?;
         let version = read(&header::SEC_WEBSOCKET_VERSION)?;
         let protocols = read(&header::SEC_WEBSOCKET_PROTOCOL)?;
@@ -268,8 +281,7 @@ impl FromRequestParts for WebSocketUpgrade {
             .and_then(|host| host.to_str().ok());
         let host = host.or_else(|| parts.uri.authority().map(|authority| authority.as_str()));
         Ok(Self {
-            // HTTP/2 has none; it is not served yet.
-            accept: accepted.accept.ok_or(handshake::Refused::Method)?,
+            accept: accepted.accept,
             offered_protocols: protocols.unwrap_or_default(),
             offered_extensions: extensions.unwrap_or_default(),
             origin,
@@ -284,7 +296,7 @@ impl FromRequestParts for WebSocketUpgrade {
     }
 
     fn absent(parts: &Parts, _: &Context) -> bool {
-        !parts.headers.contains_key(header::UPGRADE)
+        !parts.headers.contains_key(header::UPGRADE) && !is_extended(parts)
     }
 }
 
