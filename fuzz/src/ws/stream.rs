@@ -139,6 +139,8 @@ fn check(given: &Given, stream: &[u8]) {
 fn run(given: &Given, stream: &[u8], piece: usize) -> Driven {
     let config = Config {
         max_queue: usize::MAX,
+        max_frame: 3000,
+        max_message: 4000,
         ping_every: Duration::MAX,
         ..small()
     };
@@ -147,7 +149,7 @@ fn run(given: &Given, stream: &[u8], piece: usize) -> Driven {
     for piece in stream.chunks(piece) {
         driven.receive(piece);
         assert!(
-            driven.conn.held() <= 2 * 1000 + 125,
+            driven.conn.held() <= 2 * 4000 + 125,
             "{} bytes held",
             driven.conn.held()
         );
