@@ -53,11 +53,11 @@ impl Codecs {
         let deflater = deflater.get_or_insert_with(|| Deflater::new(level, bits));
         deflater.0.reset();
         give_up_space(&mut self.scratch);
-        // No room for more: what does not fit is not worth it.
-        self.scratch.reserve_exact(data.len() + TAIL.len());
-        let limit = data.len() + TAIL.len() - 1;
-        deflater.run(data, &mut self.scratch, limit)?;
-        Some(&self.scratch)
+        // Blocks that do not compress are stored, under heads of their own.
+        self.scratch
+            .reserve_exact(data.len() + data.len() / 256 + 64);
+        deflater.run(data, &mut self.scratch);
+        (self.scratch.len() < data.len()).then_some(&self.scratch[..])
     }
 
     /// `data` compressed by `deflater`, which remembers what it compressed before: whatever the size, since
@@ -65,8 +65,7 @@ impl Codecs {
     pub(super) fn deflate_on(&mut self, deflater: &mut Deflater, data: &[u8]) -> &[u8] {
         give_up_space(&mut self.scratch);
         self.scratch.reserve(data.len() / 2 + 64);
-        // Without a limit it always ends.
-        let _ = deflater.run(data, &mut self.scratch, usize::MAX);
+        deflater.run(data, &mut self.scratch);
         &self.scratch
     }
 
@@ -114,33 +113,29 @@ impl Deflater {
         ))
     }
 
-    /// Compresses and flushes `data` into `out`, without the tail; `None` if `limit` bytes do not hold it
-    /// with its tail, after which only a reset helps.
-    fn run(&mut self, data: &[u8], out: &mut Vec<u8>, limit: usize) -> Option<()> {
+    /// Compresses and flushes `data` into `out`, without the tail. To the end, also where it will not be worth it: the
+    /// reset of zlib-rs 0.6.8 counts what was not taken from it as room that is used for ever, and panics in the end.
+    fn run(&mut self, data: &[u8], out: &mut Vec<u8>) {
         let start = self.0.total_in();
         loop {
             let taken = (self.0.total_in() - start) as usize;
+            let flushed = self
+                .0
+                .compress_vec(&data[taken..], out, FlushCompress::Sync);
             // It only fails when it is used after a finish, which it never is.
-            self.0
-                .compress_vec(&data[taken..], out, FlushCompress::Sync)
-                .ok()?;
-            if out.len() > limit {
-                return None;
+            if flushed.is_err() {
+                break;
             }
             let all = (self.0.total_in() - start) as usize == data.len();
             // A flush is complete when it leaves room (zlib's manual, deflate).
             if all && out.len() < out.capacity() {
                 break;
             }
-            if out.len() >= limit {
-                return None;
-            }
             out.reserve(out.len().max(64));
         }
         if out.ends_with(&TAIL) {
             out.truncate(out.len() - TAIL.len());
         }
-        Some(())
     }
 }
 
@@ -224,5 +219,31 @@ impl Inflater {
             return Ok(());
         }
         self.push(&TAIL, scratch, sink)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::{Rng, Seed};
+
+    #[test]
+    fn messages_that_do_not_compress_leave_nothing_behind() {
+        let mut noise = vec![0; 20_000];
+        let rng = &mut Rng::new(&Seed::from_u64(1));
+        let text = "compress me ".repeat(100);
+        for bits in [9, 12, 15] {
+            let fresh = Codecs::default()
+                .deflate(bits, text.as_bytes())
+                .map(<[u8]>::to_vec);
+            assert!(fresh.as_ref().is_some_and(|small| small.len() < 100));
+            let mut codecs = Codecs::default();
+            for n in 0..300 {
+                let len = 64 + rng.below(19_000) as usize;
+                rng.fill(&mut noise[..len]);
+                assert_eq!(codecs.deflate(bits, &noise[..len]), None, "{n} of {len}");
+                assert_eq!(codecs.deflate(bits, text.as_bytes()), fresh.as_deref());
+            }
+        }
     }
 }

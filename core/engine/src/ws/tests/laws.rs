@@ -163,8 +163,14 @@ fn pieces(role: Role, deflate: bool, bytes: &[u8], sizes: &[usize]) -> (Vec<Said
     (driven.said, driven.sent)
 }
 
+/// Times what `PROPTEST_CASES` asks for, 256 by default.
+fn cases(times: u32) -> ProptestConfig {
+    let asked = ProptestConfig::default();
+    ProptestConfig::with_cases(asked.cases.saturating_mul(times))
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(cases(8))]
 
     /// Law 1, chop above all.
     #[test]
@@ -341,7 +347,7 @@ fn act(role: Role, acts: &[Act], deflate: bool, clock: Clock) -> (Trace, Vec<u8>
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(cases(4))]
 
     /// Laws 2 (in [`Driven::wait`]), 4 and 5 (in [`act`]), and 6.
     #[test]
