@@ -35,6 +35,7 @@ mod site;
 pub mod basics;
 pub mod bodies;
 pub mod deadlines;
+pub mod dialing;
 pub mod endings;
 pub mod http2;
 pub mod listening;
@@ -115,6 +116,9 @@ macro_rules! __cases {
             websocket a_silent_peer_is_cut_by_the_heartbeat,
             websocket a_stop_closes_sockets_and_cuts_who_does_not_answer,
             websocket sockets_of_clients_that_vanish_are_gone,
+            dialing a_handler_talks_to_another_server,
+            dialing a_handshake_that_fails_says_why,
+            dialing a_stop_closes_what_the_app_opened,
             many ten_thousand_idle_connections alone,
             many connections_over_the_cap_wait,
             listening a_unix_socket_serves,

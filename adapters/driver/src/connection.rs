@@ -90,7 +90,7 @@ pub(crate) async fn connection<R, S>(
             if let Ended::Http(Ok(())) = ended
                 && let Some(upgrade) = around.pulse.take_upgrade()
             {
-                around.upgrade(http.into_parts(), upgrade, &origin, shared, alive);
+                around.upgrade(http.into_parts(), upgrade, &origin, alive);
                 return;
             }
             ended
@@ -287,10 +287,9 @@ where
         http: http1::Parts<Wire<S>, Exchanges>,
         upgrade: Upgrade,
         origin: &Origin,
-        shared: Arc<Shared>,
         alive: Alive,
     ) {
-        let Self { rt, wire, .. } = self;
+        let Self { rt, wire, seat, .. } = self;
         drop(http.io);
         let Some(taken) = wire.take() else {
             tracing::error!(target: "tideway", peer = %origin.peer(), "closed: HTTP kept the stream of an upgrade");
@@ -299,7 +298,7 @@ where
         let mut read = Vec::from(http.read_buf);
         read.extend_from_slice(&taken.unread);
         let session = upgrade.start(rt.now().mono, &origin.fork(), read);
-        rt.spawn(websocket(rt.clone(), shared, taken, session, alive));
+        rt.spawn(websocket(rt.clone(), seat, taken, session, alive));
     }
 
     /// What is left to do once hyper is done or cut.

@@ -16,6 +16,7 @@ mod body;
 pub mod clock;
 mod connection;
 mod date;
+mod dial;
 #[cfg(feature = "http2")]
 mod executor;
 mod net;

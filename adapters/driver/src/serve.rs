@@ -1,6 +1,7 @@
 //! The socket loop: accept, spawn, and the one way to stop.
 
-use std::future::poll_fn;
+use std::convert::Infallible;
+use std::future::{pending, poll_fn};
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
@@ -13,9 +14,11 @@ use futures_util::future::{Either, select};
 use futures_util::task::AtomicWaker;
 use tideway::jobs::pool::{PoolConfig, PoolReport};
 use tideway::pipeline::Pipeline;
+use tideway::ws::Hub;
 use tideway::{App, Rng};
 
 use crate::connection::{Shared, connection};
+use crate::dial::Dials;
 use crate::stop::{Phase, Stop};
 use crate::tasks::RuntimeTasks;
 use crate::worker::Worker;
@@ -58,19 +61,41 @@ impl Report {
 /// Serves `app` on `on` until `stop`.
 ///
 /// A stop is: readiness false, [`Options::lame_duck`] more of accepting, no accept, connections drain to
-/// [`Options::drain`], what is left is cut. A second stop cuts at once.
+/// [`Options::drain`], what is left is cut; jobs drain beside them; the sockets that the app opened to other servers are
+/// closed. A second stop cuts at once.
 ///
 /// Fails only if the app cannot be built: bad routes, missing services.
 pub async fn serve<R: Runtime, L: Listener>(
     rt: R,
     app: App,
-    mut on: L,
+    on: L,
     options: Options,
     stop: Stop,
 ) -> io::Result<Report> {
     let mut rng = Rng::new(&rt.seed());
-    let pipeline = pipeline(&rt, app.seed(rng.fork()))?;
+    let dials = Dials::default();
+    let pipeline = pipeline(&rt, app.seed(rng.fork()), &dials)?;
     let worker = worker(&rt, &pipeline, &stop)?;
+    let tended = tend(&rt, &pipeline);
+    let served = run(&rt, pipeline.clone(), on, options, stop, rng, &dials);
+    let Either::Right((mut report, _)) = select(pin!(tended), pin!(served)).await;
+    if let Some(worker) = worker {
+        // It drains beside the connections, under deadlines of its own.
+        report.jobs = worker.await.ok();
+    }
+    tracing::info!(target: "tideway", accepted = report.accepted, cut = report.cut, "stopped");
+    Ok(report)
+}
+
+async fn run<R: Runtime, L: Listener>(
+    rt: &R,
+    pipeline: Arc<Pipeline>,
+    mut on: L,
+    options: Options,
+    stop: Stop,
+    mut rng: Rng,
+    dials: &Dials,
+) -> Report {
     let (drain, lame_duck, cap) = (options.drain, options.lame_duck, options.max_connections);
     let shared = Arc::new(Shared {
         pipeline: pipeline.clone(),
@@ -128,8 +153,11 @@ pub async fn serve<R: Runtime, L: Listener>(
     }
     drop(on);
     shared.stop.stop();
-    let limit = rt.sleep_until(rt.now().mono.plus(drain));
-    let (limit, forced) = (pin!(limit), pin!(stop.reached(Phase::Forced)));
+    let drained = rt.now().mono.plus(drain);
+    let (limit, forced) = (
+        pin!(rt.sleep_until(drained)),
+        pin!(stop.reached(Phase::Forced)),
+    );
     if let Either::Right(_) = select(pin!(live.below(1)), select(limit, forced)).await {
         report.cut = live.count.load(Ordering::Acquire);
         let again = stop.phase() == Phase::Forced;
@@ -144,16 +172,15 @@ pub async fn serve<R: Runtime, L: Listener>(
         let bound = rt.sleep_until(rt.now().mono.plus(Duration::from_secs(1)));
         select(pin!(live.below(1)), pin!(bound)).await;
     }
-    if let Some(worker) = worker {
-        // It drains beside the connections, under deadlines of its own.
-        report.jobs = worker.await.ok();
-    }
-    tracing::info!(target: "tideway", accepted = report.accepted, cut = report.cut, "stopped");
-    Ok(report)
+    dials.end(rt, drained, &stop).await;
+    report
 }
 
-pub(crate) fn pipeline<R: Runtime>(rt: &R, app: App) -> io::Result<Arc<Pipeline>> {
-    let tasks = Arc::new(RuntimeTasks(rt.clone()));
+pub(crate) fn pipeline<R: Runtime>(rt: &R, app: App, dials: &Dials) -> io::Result<Arc<Pipeline>> {
+    let tasks = Arc::new(RuntimeTasks {
+        rt: rt.clone(),
+        dials: dials.clone(),
+    });
     app.pipeline(tasks).map_err(io::Error::other)
 }
 
@@ -176,6 +203,18 @@ fn worker<R: Runtime>(
     Ok(Some(told))
 }
 
+/// Has a task tend the app's rooms once they need it, until this is dropped.
+async fn tend<R: Runtime>(rt: &R, app: &Pipeline) -> Infallible {
+    let (_keep, over) = oneshot::channel::<()>();
+    if let Some(hub) = app.context().get::<Hub>().cloned() {
+        hub.needs_tending().await;
+        rt.spawn(async move {
+            select(pin!(hub.tend()), over).await;
+        });
+    }
+    pending().await
+}
+
 const BACKOFF_FIRST: Duration = Duration::from_millis(5);
 const BACKOFF_LAST: Duration = Duration::from_secs(1);
 
@@ -192,14 +231,14 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 
 /// How many connections are open.
 #[derive(Default)]
-struct Live {
+pub(crate) struct Live {
     count: AtomicUsize,
     waker: AtomicWaker,
 }
 
 impl Live {
     /// Completes when fewer than `cap` are open.
-    async fn below(&self, cap: usize) {
+    pub(crate) async fn below(&self, cap: usize) {
         poll_fn(|cx| {
             if self.count.load(Ordering::Acquire) < cap {
                 return Poll::Ready(());
@@ -219,7 +258,7 @@ impl Live {
 pub(crate) struct Alive(Arc<Live>);
 
 impl Alive {
-    fn new(live: &Arc<Live>) -> Self {
+    pub(crate) fn new(live: &Arc<Live>) -> Self {
         live.count.fetch_add(1, Ordering::AcqRel);
         Self(live.clone())
     }

@@ -6,6 +6,7 @@ use std::io;
 use tideway::jobs::pool::{PoolConfig, PoolReport};
 use tideway::{App, Peer};
 
+use crate::dial::Dials;
 use crate::options::Listen;
 use crate::serve::{Report, pipeline, serve};
 use crate::stop::Stop;
@@ -68,10 +69,14 @@ impl<R: Runtime> Server<R> {
     ///
     /// The app cannot be built, or has no job store.
     pub async fn work(self) -> io::Result<PoolReport> {
-        let app = pipeline(&self.rt, self.app.seed(self.rt.seed()))?;
+        let dials = Dials::default();
+        let app = pipeline(&self.rt, self.app.seed(self.rt.seed()), &dials)?;
         let config = app.context().get::<PoolConfig>().cloned();
+        let rt = self.rt.clone();
         let worker = Worker::new(self.rt, app, config.unwrap_or_default(), &self.stop);
-        Ok(worker.map_err(io::Error::other)?.run().await)
+        let report = worker.map_err(io::Error::other)?.run().await;
+        dials.end(&rt, rt.now().mono, &self.stop).await;
+        Ok(report)
     }
 
     /// Serves on a socket that is already bound.

@@ -5,7 +5,6 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::IoSlice;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,7 +14,6 @@ use tideway::ws::{Codecs, Session};
 
 use crate::Runtime;
 use crate::alarm::Alarm;
-use crate::connection::Shared;
 use crate::serve::Alive;
 use crate::stop::{Phase, Seat};
 use crate::wire::Taken;
@@ -32,7 +30,7 @@ const NEVER: Duration = Duration::from_secs(365 * 86_400);
 /// Serves one socket to its end, and is counted until then.
 pub(crate) async fn websocket<R, S>(
     rt: R,
-    shared: Arc<Shared>,
+    seat: Seat,
     taken: Taken<S>,
     session: Session,
     _alive: Alive,
@@ -48,7 +46,7 @@ pub(crate) async fn websocket<R, S>(
         stream: Some(taken.stream),
         unsent: taken.unsent,
         session,
-        seat: shared.stop.seat(),
+        seat,
         alarm: Alarm::new(first),
         shut: false,
     };
@@ -205,13 +203,13 @@ where
 }
 
 /// What a worker thread lends to the socket it polls.
-struct Tools {
+pub(crate) struct Tools {
     /// Initialised once, so that no read fills it with zeros first.
-    buffer: Box<[u8]>,
+    pub(crate) buffer: Box<[u8]>,
     codecs: Codecs,
 }
 
-mod tools {
+pub(crate) mod tools {
     use super::{BUFFER, Cell, Codecs, Tools};
 
     thread_local! {
@@ -220,7 +218,7 @@ mod tools {
 
     /// Runs `work` with this thread's tools. A handler that blocks on an executor which polls another socket has
     /// that one make tools of its own.
-    pub(super) fn lent<T>(work: impl FnOnce(&mut Tools) -> T) -> T {
+    pub(crate) fn lent<T>(work: impl FnOnce(&mut Tools) -> T) -> T {
         let mut tools = TOOLS.take().unwrap_or_else(|| {
             Box::new(Tools {
                 buffer: vec![0; BUFFER].into(),

@@ -37,6 +37,6 @@ pub use outbox::{Limits, Offered, Outbox, Output as Outgoing, SendError, Ticket}
 pub use policy::{Close, Policy};
 pub use rate::Rate;
 pub use rooms::{
-    Announce, Batch, Body, Cause, Config, Counts, Event, HOLD, Item, Join, Joined, Live, Order,
-    Output, Post, Reach, Refused, Remote, Rooms, Rules, Turn,
+    Announce, Answer, Batch, Body, Cause, Config, Counts, Event, HOLD, Item, Join, Joined, Live,
+    Order, Output, Post, Reach, Refused, Remote, Rooms, Rules, Turn,
 };

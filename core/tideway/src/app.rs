@@ -11,7 +11,8 @@ use crate::jobs::{self, Cron, DynJobStore, Job, JobStore};
 use crate::pipeline::{Pipeline, Stage};
 use crate::response::IntoResponse;
 use crate::routing::{MethodRouter, Next, Plan, RouteLine, Routes, Settings};
-use crate::{Clock, Context, Request, Tasks};
+use crate::ws::{DynRoomEvents, Hub, HubConfig, RoomEvents};
+use crate::{Clock, Context, Request, Rng, Tasks};
 
 /// Routes, the stages around them and the services they share.
 ///
@@ -35,6 +36,9 @@ pub struct App {
     context: Context,
     settings: Settings,
     jobs: jobs::Plan,
+    hub: Option<HubConfig>,
+    room_events: Option<Box<dyn DynRoomEvents>>,
+    seed: Option<Seed>,
     errors: Vec<String>,
 }
 
@@ -61,6 +65,9 @@ impl App {
             context: Context::default(),
             settings: Settings::default(),
             jobs: jobs::Plan::default(),
+            hub: None,
+            room_events: None,
+            seed: None,
             errors: Vec::new(),
         }
     }
@@ -175,10 +182,30 @@ impl App {
         self
     }
 
-    /// Where the ids of jobs come from: fresh entropy in every process. Drivers call it before
+    /// What the app's rooms declare and may hold. Every app has a [`Hub`]; without this call one with the defaults.
+    pub fn hub(mut self, config: HubConfig) -> Self {
+        if self.hub.replace(config).is_some() {
+            self.errors
+                .push("`hub` was given twice; keep one".to_owned());
+        }
+        self
+    }
+
+    /// Who is told of what happens in the app's rooms.
+    pub fn room_events(mut self, events: impl RoomEvents) -> Self {
+        if self.room_events.replace(Box::new(events)).is_some() {
+            self.errors
+                .push("`room_events` was given twice; keep one".to_owned());
+        }
+        self
+    }
+
+    /// Where the ids of jobs and the secrets of the hub come from: fresh entropy in every process. Drivers call it before
     /// [`pipeline`](Self::pipeline).
     pub fn seed(mut self, seed: Seed) -> Self {
-        self.jobs.seed(seed);
+        let mut rng = Rng::new(&seed);
+        self.jobs.seed(rng.fork());
+        self.seed = Some(rng.fork());
         self
     }
 
@@ -246,6 +273,11 @@ impl App {
     pub fn pipeline(mut self, tasks: Arc<dyn Tasks>) -> Result<Arc<Pipeline>, BuildError> {
         let mut errors = self.errors;
         let max = self.settings.get().copied().unwrap_or_default();
+        if let Some(seed) = &self.seed {
+            let config = self.hub.unwrap_or_default();
+            let hub = Hub::new(config, self.room_events, seed, tasks.clone());
+            self.context.insert(hub);
+        }
         let clock = Clock::new(tasks.clone());
         self.jobs.build(&mut self.context, clock, max, &mut errors);
         let mut names: Vec<_> = self.stages.iter().map(|stage| stage.name()).collect();

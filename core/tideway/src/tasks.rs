@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use tideway_engine::{Mono, Now};
 
+use crate::ws::{ConnectError, Dial};
+
 /// A boxed, sendable future.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -21,6 +23,11 @@ pub trait Tasks: Send + Sync + 'static {
     fn spawn(&self, task: BoxFuture<'static, ()>);
     /// Runs `work` on a thread that may block.
     fn run(&self, work: Box<dyn FnOnce() + Send>);
+    /// Connects a WebSocket, and drives it to its end in the background. Where there is no network, as by default, it is
+    /// refused.
+    fn dial(&self, dial: Dial) {
+        dial.fail(ConnectError::NoNetwork);
+    }
 }
 
 /// The clock of whichever runtime serves this request; an extractor.
@@ -54,6 +61,12 @@ impl Clock {
     #[must_use]
     pub fn tasks(&self) -> &Arc<dyn Tasks> {
         &self.0
+    }
+}
+
+impl AsRef<dyn Tasks> for Clock {
+    fn as_ref(&self) -> &(dyn Tasks + 'static) {
+        &*self.0
     }
 }
 

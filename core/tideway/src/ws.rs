@@ -23,7 +23,9 @@
 //! The rejected alternative is a loop inside the handler that reads the stream itself: it answers no Ping and
 //! delivers nothing while the handler waits for a database.
 
+mod client;
 mod closed;
+mod hub;
 mod meeting;
 mod message;
 mod origin;
@@ -32,10 +34,17 @@ mod session;
 mod socket;
 mod upgrade;
 
+pub use client::{Connect, ConnectError, Dial, Opening, UrlError, connect};
 pub use closed::{Cause, Closed};
+pub(crate) use hub::DynRoomEvents;
+pub use hub::{Hub, HubConfig, Listener, Room, RoomError, RoomEvents};
 pub use message::{Binary, Message, Text};
 pub use rejection::HandshakeRejection;
 pub use session::{Session, Upgrade};
 pub use socket::{Receiver, SendError, Sender, Sending, Socket};
+pub use tideway_engine::hub::{
+    Cause as GapCause, Counts, Joined, Order, Policy, Post, Reach, Refused, Rules,
+};
+pub use tideway_engine::ws::handshake::BadAnswer;
 pub use tideway_engine::ws::{CloseCode, CloseError, Codecs, Config, Encoded, Violation};
 pub use upgrade::WebSocketUpgrade;

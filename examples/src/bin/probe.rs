@@ -16,7 +16,7 @@ use tideway::extract::{Json, Path, Query};
 use tideway::http::{HeaderMap, StatusCode};
 use tideway::response::{Event, EventError, Sse};
 use tideway::stages::{MaxBody, TimeoutLimits};
-use tideway::ws::{self, WebSocketUpgrade};
+use tideway::ws::{self, Hub, WebSocketUpgrade};
 use tideway::{App, Body, Clock, IntoResponse, Problem, Response, get, post};
 use tideway_examples::{Serving, healthz, log, readyz, serve};
 
@@ -214,6 +214,26 @@ fn ws_echo(upgrade: WebSocketUpgrade, deflate: bool) -> Response {
         })
 }
 
+/// A room: what one says goes to everyone in it. From any page, as fast as it comes; who reads too slowly is closed.
+fn ws_room(upgrade: WebSocketUpgrade, hub: &Hub, name: &str) -> Response {
+    let Ok(room) = hub.room(name) else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    upgrade
+        .allow_any_origin()
+        .config(WS.clone())
+        .on_upgrade(|mut socket| async move {
+            if room.join(&socket).await.is_err() {
+                return;
+            }
+            while let Some(message) = socket.recv().await {
+                if room.publish(message).is_err() {
+                    return;
+                }
+            }
+        })
+}
+
 static WS: LazyLock<Arc<ws::Config>> = LazyLock::new(|| {
     Arc::new(ws::Config {
         max_frame: 64 << 20,
@@ -247,6 +267,14 @@ fn routes(app: App, deflate: bool) -> App {
         .route(
             "/ws/echo",
             get(move |upgrade: WebSocketUpgrade| ws_echo(upgrade, deflate)),
+        )
+        .route(
+            "/ws/room/{name}",
+            get(
+                |upgrade: WebSocketUpgrade, hub: Hub, Path(name): Path<String>| -> Response {
+                    ws_room(upgrade, &hub, &name)
+                },
+            ),
         )
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz));

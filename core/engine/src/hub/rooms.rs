@@ -17,8 +17,8 @@ use std::hash::BuildHasher;
 
 pub use config::{Config, Order, Reach, Rules};
 pub use output::{
-    Announce, Batch, Body, Cause, Counts, Event, Item, Join, Joined, Live, Output, Post, Refused,
-    Remote, Turn,
+    Announce, Answer, Batch, Body, Cause, Counts, Event, Item, Join, Joined, Live, Output, Post,
+    Refused, Remote, Turn,
 };
 
 use super::{Conn, Frame, Incarnation, Position, Topic};
@@ -45,7 +45,8 @@ const EVENTS: usize = 1 << 16;
 /// The rooms of one shard, with `M` to reach a member's outbox by and `F` for frames.
 ///
 /// - **A** questions: [`counts`](Self::counts), [`direct`](Self::direct), [`is_member`](Self::is_member),
-///   [`members`](Self::members), [`present`](Self::present), [`is_subscribed`](Self::is_subscribed)
+///   [`members`](Self::members), [`present`](Self::present), [`is_subscribed`](Self::is_subscribed),
+///   [`rules`](Self::rules), [`has_output`](Self::has_output), [`has_event`](Self::has_event)
 /// - **B** inputs, which never fail: [`handle_gone`](Self::handle_gone), [`handle_remote`](Self::handle_remote),
 ///   [`handle_connected`](Self::handle_connected), [`handle_subscribed`](Self::handle_subscribed),
 ///   [`handle_lost`](Self::handle_lost),
@@ -53,9 +54,10 @@ const EVENTS: usize = 1 << 16;
 ///   [`handle_timeout`](Self::handle_timeout)
 /// - **C** commands: [`register`](Self::register), [`join`](Self::join), [`leave`](Self::leave),
 ///   [`publish`](Self::publish), [`live`](Self::live)
-/// - **D** outputs: [`fan`](Self::fan), [`poll`](Self::poll), [`poll_timeout`](Self::poll_timeout)
+/// - **D** outputs: [`fan`](Self::fan), [`poll`](Self::poll), [`poll_event`](Self::poll_event),
+///   [`poll_timeout`](Self::poll_timeout)
 ///
-/// After any call drain [`poll`](Self::poll) until `None`. Whoever is told [`Turn::Yours`] calls
+/// After any call drain [`poll`](Self::poll) until `None`; events may wait, for whoever hears them is user code. Whoever is told [`Turn::Yours`] calls
 /// [`fan`](Self::fan) until [`Turn::Done`], letting go of the lock in between; others meanwhile only append.
 /// Frames of one topic reach all members in one order. Nothing here is reached by user code, so it can run
 /// under a lock.
@@ -90,6 +92,8 @@ pub struct Rooms<M, F> {
     losses: u32,
     announcements: VecDeque<Announce<F>>,
     announced_bytes: usize,
+    /// At most two for each member.
+    answers: VecDeque<Answer>,
     events: VecDeque<Event>,
     nodes: BTreeMap<Incarnation, Life>,
     counts: Counts,
@@ -130,6 +134,7 @@ impl<M: Clone, F: Frame> Rooms<M, F> {
             losses: 0,
             announcements: VecDeque::new(),
             announced_bytes: 0,
+            answers: VecDeque::new(),
             events: VecDeque::new(),
             nodes: BTreeMap::new(),
             counts: Counts::default(),
@@ -162,6 +167,12 @@ impl<M: Clone, F: Frame> Rooms<M, F> {
         self.clients.get(&conn).map(|client| &client.to)
     }
 
+    /// What a topic was opened with, while it lives.
+    #[must_use]
+    pub fn rules(&self, topic: &Topic) -> Option<Rules> {
+        self.room(topic).map(|room| room.rules)
+    }
+
     /// Whether a connection is a member.
     #[must_use]
     pub fn is_member(&self, conn: Conn, topic: &Topic) -> bool {
@@ -186,6 +197,19 @@ impl<M: Clone, F: Frame> Rooms<M, F> {
     pub fn is_subscribed(&self, topic: &Topic) -> bool {
         let far = self.room(topic).and_then(|room| room.far.as_deref());
         far.is_some_and(|far| far.sub == Sub::On)
+    }
+
+    /// Whether [`poll`](Self::poll) has something.
+    #[must_use]
+    pub fn has_output(&self) -> bool {
+        !(self.answers.is_empty() && self.unwanted.is_empty() && self.announcements.is_empty())
+            || !self.paused && !self.wanted.is_empty()
+    }
+
+    /// Whether [`poll_event`](Self::poll_event) has something.
+    #[must_use]
+    pub fn has_event(&self) -> bool {
+        !self.events.is_empty()
     }
 
     /// A connection has ended: it leaves its topics, and no others are looked at. Returns how many they were.
@@ -296,7 +320,7 @@ impl<M: Clone, F: Frame> Rooms<M, F> {
         if bytes > self.config.log {
             return Err(Refused::TooLarge(bytes));
         }
-        if rules.reach == Reach::Node && !self.names.contains_key(topic) {
+        if (rules.reach == Reach::Node || post.here) && !self.names.contains_key(topic) {
             self.counts.published += 1;
             return Ok(Turn::Done);
         }
@@ -305,7 +329,9 @@ impl<M: Clone, F: Frame> Rooms<M, F> {
         }
         let ix = self.open(topic, rules)?;
         self.counts.published += 1;
-        self.announce_message(now, ix, &post);
+        if !post.here {
+            self.announce_message(now, ix, &post);
+        }
         Ok(self.append(ix, post, None))
     }
 
@@ -378,9 +404,15 @@ impl<M: Clone, F: Frame> Rooms<M, F> {
 
     /// What is to be done besides handing frames out.
     pub fn poll(&mut self) -> Option<Output<F>> {
-        if let Some(event) = self.events.pop_front() {
-            self.took(&event);
-            return Some(Output::Event(event));
+        if let Some(answer) = self.answers.pop_front() {
+            let (conn, topic) = answer.of();
+            if let Some((ix, slot)) = self.slot(conn, topic)
+                && let Some(room) = &mut self.rooms[ix as usize]
+                && let Some(member) = room.member(slot)
+            {
+                member.told = member.told.saturating_sub(1);
+            }
+            return Some(Output::Answer(answer));
         }
         if !self.unwanted.is_empty() {
             // First: a topic that is in both lists shall end subscribed.
@@ -396,6 +428,25 @@ impl<M: Clone, F: Frame> Rooms<M, F> {
             self.announcements = VecDeque::new();
         }
         Some(Output::Announce(announce))
+    }
+
+    /// What the application wants to know. It may be taken as slowly as the application likes: what piles up
+    /// is capped, and merged.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        let event = self.events.pop_front()?;
+        if let Some(ix) = self.names.get(event.topic())
+            && let Some(room) = &mut self.rooms[*ix as usize]
+        {
+            match event {
+                Event::Gap { .. } => room.gap_told = false,
+                Event::Relist { .. } => room.relist_told = false,
+                Event::Came { .. } | Event::Went { .. } => {}
+            }
+        }
+        if self.events.is_empty() && self.events.capacity() > 64 {
+            self.events = VecDeque::new();
+        }
+        Some(event)
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout) at the latest, and why.
@@ -474,34 +525,8 @@ impl<M: Clone, F: Frame> Rooms<M, F> {
         if let Some(joining) = &member.joining {
             let (conn, since) = (member.conn, joining.since);
             member.told += 1;
-            self.events.push_back(Event::Recover { conn, topic, since });
-        }
-    }
-
-    /// An event was taken: the next of its kind may be told.
-    fn took(&mut self, event: &Event) {
-        let (topic, conn) = match event {
-            Event::Gap { topic, .. } | Event::Relist { topic } => (topic, None),
-            Event::Joined { topic, conn, .. } | Event::Recover { topic, conn, .. } => {
-                (topic, Some(*conn))
-            }
-            Event::Came { .. } | Event::Went { .. } => return,
-        };
-        let slot = conn.and_then(|conn| self.slot(conn, topic));
-        let Some(ix) = self.names.get(topic) else {
-            return;
-        };
-        let Some(room) = &mut self.rooms[*ix as usize] else {
-            return;
-        };
-        match event {
-            Event::Gap { .. } => room.gap_told = false,
-            Event::Relist { .. } => room.relist_told = false,
-            _ => {
-                if let Some(member) = slot.and_then(|(_, slot)| room.member(slot)) {
-                    member.told = member.told.saturating_sub(1);
-                }
-            }
+            self.answers
+                .push_back(Answer::Recover { conn, topic, since });
         }
     }
 }

@@ -39,7 +39,8 @@ pub enum Role {
 /// A WebSocket connection.
 ///
 /// - **A** questions: [`is_done`](Self::is_done), [`is_open`](Self::is_open), [`queued`](Self::queued),
-///   [`has_room`](Self::has_room), [`held`](Self::held), [`has_sent_all`](Self::has_sent_all)
+///   [`has_room`](Self::has_room), [`held`](Self::held), [`is_mute`](Self::is_mute),
+///   [`has_sent_all`](Self::has_sent_all)
 /// - **B** inputs, which never fail: every `handle_…`, [`pause`](Self::pause), [`resume`](Self::resume)
 /// - **C** commands: [`send`](Self::send), [`ping`](Self::ping), [`close`](Self::close)
 /// - **D** outputs: [`poll_event`](Self::poll_event), [`poll_transmit`](Self::poll_transmit),
@@ -213,13 +214,19 @@ impl Conn {
         self.assembly.as_ref().map_or(0, |assembly| assembly.held())
     }
 
+    /// Whether no byte of ours will follow.
+    #[must_use]
+    pub fn is_mute(&self) -> bool {
+        self.is_done() || self.phase == Phase::Draining
+    }
+
     /// Whether no byte will follow, and the stream can be shut for writing; then read, and drop what comes,
     /// until the peer does the same: closing at once could destroy our Close on its way, if the peer still
     /// sends. A client leaves it to its server to be first, unless the server broke a rule (RFC 6455 §7.1.1).
     #[must_use]
     pub fn has_sent_all(&self) -> bool {
         let first = self.keys.is_none() || self.broken;
-        self.is_done() || self.phase == Phase::Draining && first
+        self.is_done() || self.is_mute() && first
     }
 
     /// Bytes came. Takes them from the front of `input`, unmasking them where they lie, until a message or

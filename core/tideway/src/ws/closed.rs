@@ -24,7 +24,7 @@ pub enum Cause {
     /// The peer sent Close.
     #[error("the peer closed")]
     Peer,
-    /// The handler returned, or asked to close.
+    /// The handler returned, or asked to close; a client's socket was closed or dropped.
     #[error("the handler closed")]
     Handler,
     /// The handler panicked: Close 1011.
@@ -39,6 +39,9 @@ pub enum Cause {
     /// No byte came for an interval of the heartbeat and its time-out.
     #[error("the peer is silent")]
     Silent,
+    /// It read too slowly for a room it was in: Close 1013.
+    #[error("the peer reads too slowly")]
+    Slow,
     /// The stream ended without a Close.
     #[error("the connection was lost")]
     Lost,

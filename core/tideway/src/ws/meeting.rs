@@ -2,13 +2,16 @@
 //! held for a few moves at a time, never across a poll, and nobody is woken under it.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::ops::Deref;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use tideway_engine::hub::{Close, Limits, Outbox, Ticket};
-use tideway_engine::ws::{Config, Encoded};
+use tideway_engine::ws::{Config, Encoded, Role};
 
-use super::{Cause, Message};
+use super::hub::Membership;
+use super::{Cause, Closed, Message};
 
 /// How many bytes of messages wait for the handler, as allocated, before no more are read.
 pub(super) const INBOX: usize = 64 << 10;
@@ -21,6 +24,9 @@ pub(super) struct Meeting {
     state: Mutex<State>,
     /// The subprotocol agreed to.
     pub(super) protocol: Option<Box<str>>,
+    role: Role,
+    /// How many hold it beside its connection.
+    shares: AtomicUsize,
 }
 
 pub(super) struct State {
@@ -38,10 +44,14 @@ pub(super) struct State {
     task: Option<Waker>,
     /// The connection's task will look once more before it sleeps.
     attended: bool,
-    /// No message will come.
-    ended: bool,
+    /// How it ended: no message will come.
+    closed: Option<Closed>,
+    /// The stream is done with, too.
+    over: bool,
     /// Nobody will ask for a message.
     deaf: bool,
+    /// Its rooms.
+    pub(super) membership: Membership,
 }
 
 /// Whom to wake once the lock is free.
@@ -62,7 +72,7 @@ impl Wakes {
 }
 
 impl Meeting {
-    pub(super) fn new(config: &Config, protocol: Option<Box<str>>) -> Self {
+    pub(super) fn new(config: &Config, protocol: Option<Box<str>>, role: Role) -> Self {
         // What came in can be sent back.
         let most = config.max_message.saturating_add(AROUND);
         let most = config.max_queue.max(most);
@@ -81,11 +91,22 @@ impl Meeting {
                 reader: None,
                 task: None,
                 attended: false,
-                ended: false,
+                closed: None,
+                over: false,
                 deaf: false,
+                membership: Membership::None,
             }),
             protocol,
+            role,
+            shares: AtomicUsize::new(0),
         }
+    }
+
+    /// The socket has ended, and with it its part in every room.
+    pub(super) fn leave_rooms(&self) {
+        let membership = std::mem::replace(&mut self.lock().membership, Membership::Over);
+        // Rooms come before sockets in the order of locks.
+        membership.end();
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -124,9 +145,15 @@ impl State {
         self.deaf || self.held < INBOX
     }
 
-    /// No message will come any more.
-    pub(super) fn end(&mut self) -> Option<Waker> {
-        self.ended = true;
+    /// No message will come any more. Only the first end counts.
+    pub(super) fn end(&mut self, closed: Closed) -> Option<Waker> {
+        self.closed.get_or_insert(closed);
+        self.reader.take()
+    }
+
+    /// The stream is done with.
+    pub(super) fn over(&mut self) -> Option<Waker> {
+        self.over = true;
         self.reader.take()
     }
 
@@ -142,13 +169,10 @@ impl State {
     /// The next message; `Ok(None)` if none will come.
     pub(super) fn take(&mut self, waker: &Waker) -> Result<(Option<Message>, Wakes), NoneYet> {
         let Some(message) = self.inbox.pop_front() else {
-            if self.ended {
+            if self.closed.is_some() {
                 return Ok((None, Wakes::default()));
             }
-            match &mut self.reader {
-                Some(reader) => reader.clone_from(waker),
-                None => self.reader = Some(waker.clone()),
-            }
+            self.read_by(waker);
             return Err(NoneYet);
         };
         let full = !self.has_room();
@@ -162,6 +186,22 @@ impl State {
             wakes.task = self.task();
         }
         Ok((Some(message), wakes))
+    }
+
+    /// How it ended, once the stream is done with.
+    pub(super) fn ended(&mut self, waker: &Waker) -> Result<Closed, NoneYet> {
+        match &self.closed {
+            Some(closed) if self.over => Ok(closed.clone()),
+            _ => {
+                self.read_by(waker);
+                Err(NoneYet)
+            }
+        }
+    }
+
+    /// How it ended.
+    pub(super) fn closed(&self) -> Option<&Closed> {
+        self.closed.as_ref()
     }
 
     /// Nobody will ask for a message any more.
@@ -226,6 +266,13 @@ impl State {
         wakes
     }
 
+    fn read_by(&mut self, waker: &Waker) {
+        match &mut self.reader {
+            Some(reader) => reader.clone_from(waker),
+            None => self.reader = Some(waker.clone()),
+        }
+    }
+
     fn task(&self) -> Option<Waker> {
         if self.attended {
             return None;
@@ -234,5 +281,43 @@ impl State {
     }
 }
 
-/// A message may still come.
+/// It may still come.
 pub(super) struct NoneYet;
+
+/// What senders and receivers hold. With the last one a client's socket closes; a server's is closed by its handler's end.
+pub(super) struct Share(Arc<Meeting>);
+
+impl Share {
+    pub(super) fn new(meeting: &Arc<Meeting>) -> Self {
+        meeting.shares.fetch_add(1, Ordering::Relaxed);
+        Self(meeting.clone())
+    }
+
+    pub(super) fn meeting(&self) -> &Arc<Meeting> {
+        &self.0
+    }
+}
+
+impl Clone for Share {
+    fn clone(&self) -> Self {
+        Self::new(&self.0)
+    }
+}
+
+impl Deref for Share {
+    type Target = Meeting;
+
+    fn deref(&self) -> &Meeting {
+        &self.0
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        // Whoever is last sees what the others did.
+        if self.shares.fetch_sub(1, Ordering::AcqRel) == 1 && self.role == Role::Client {
+            let wakes = self.lock().finish(Close::DONE, Cause::Handler);
+            wakes.wake();
+        }
+    }
+}

@@ -31,11 +31,12 @@ pub struct Upgrade(Box<Waiting>);
 
 struct Waiting {
     meeting: Arc<Meeting>,
+    role: Role,
     config: Arc<Config>,
     deflate: Option<Deflate>,
     rate: Option<Rate>,
     // Dropped before `on_close`, which is told when the handler is gone.
-    handler: BoxFuture<'static, ()>,
+    handler: Option<BoxFuture<'static, ()>>,
     on_close: OnClose,
 }
 
@@ -52,16 +53,34 @@ impl Upgrade {
         F: FnOnce(Socket) -> Fut + Send + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        let meeting = Arc::new(Meeting::new(&config, protocol));
+        let meeting = Arc::new(Meeting::new(&config, protocol, Role::Server));
         let socket = Socket::new(&meeting);
         Self(Box::new(Waiting {
             meeting,
+            role: Role::Server,
             config,
             deflate,
             rate,
             // Called when it is first polled, where a panic is caught.
-            handler: Box::pin(async move { handler(socket).await }),
+            handler: Some(Box::pin(async move { handler(socket).await })),
             on_close,
+        }))
+    }
+
+    /// Of a client, whose socket is in other hands.
+    pub(super) fn client(
+        meeting: Arc<Meeting>,
+        config: Arc<Config>,
+        deflate: Option<Deflate>,
+    ) -> Self {
+        Self(Box::new(Waiting {
+            meeting,
+            role: Role::Client,
+            config,
+            deflate,
+            rate: None,
+            handler: None,
+            on_close: OnClose::default(),
         }))
     }
 
@@ -70,6 +89,7 @@ impl Upgrade {
     pub fn start(self, now: Mono, seed: &Seed, read: Vec<u8>) -> Session {
         let Waiting {
             meeting,
+            role,
             config,
             deflate,
             rate,
@@ -77,8 +97,8 @@ impl Upgrade {
             on_close,
         } = *self.0;
         Session {
-            conn: Conn::new(Role::Server, config, deflate, seed, now),
-            handler: Some(handler),
+            conn: Conn::new(role, config, deflate, seed, now),
+            handler,
             rest: read,
             rate: rate.map(|rate| {
                 Box::new(Limited {
@@ -96,6 +116,7 @@ impl Upgrade {
             news: true,
             reader: None,
             gone: false,
+            over: false,
             stopping: false,
             on_close,
         }
@@ -140,6 +161,8 @@ pub struct Session {
     reader: Option<Waker>,
     /// The outbox knows that nothing can be sent.
     gone: bool,
+    /// The stream is done with, and whoever waits for that knows.
+    over: bool,
     stopping: bool,
     on_close: OnClose,
 }
@@ -257,18 +280,14 @@ impl Session {
     /// Polls the handler if there is news for it, and takes what it sent. Ready once all is over, and told.
     pub fn poll(&mut self, now: Mono, cx: &mut Context<'_>, codecs: &mut Codecs) -> Poll<()> {
         self.feed_rest(now, codecs);
-        if let Some(reader) = self.reader.take()
-            && !reader.will_wake(cx.waker())
-        {
-            // Not polled here, or not without its own waker.
-            reader.wake();
-        }
+        self.wake_reader(cx);
         while std::mem::take(&mut self.news) {
             self.meeting.lock().attend(cx.waker());
             self.poll_handler(cx);
             self.take_sent(now, codecs);
             self.settle();
             self.feed_rest(now, codecs);
+            self.wake_reader(cx);
         }
         self.pace(now);
         if self.conn.is_done() {
@@ -364,6 +383,15 @@ impl Session {
         }
     }
 
+    fn wake_reader(&mut self, cx: &Context<'_>) {
+        if let Some(reader) = self.reader.take()
+            && !reader.will_wake(cx.waker())
+        {
+            // Not polled here, or not without its own waker.
+            reader.wake();
+        }
+    }
+
     fn poll_handler(&mut self, cx: &mut Context<'_>) {
         let Some(handler) = &mut self.handler else {
             return;
@@ -426,13 +454,20 @@ impl Session {
     /// Looks at what became of the connection.
     fn settle(&mut self) {
         if let Some(end) = self.conn.poll_event() {
-            self.closed = Some(Closed::new(end, self.cause));
-            let reader = self.meeting.lock().end();
+            let closed = Closed::new(end, self.cause);
+            let reader = self.meeting.lock().end(closed.clone());
+            self.closed = Some(closed);
+            self.meeting.leave_rooms();
             self.reader = reader.or(self.reader.take());
             self.news = true;
         }
-        if self.conn.has_sent_all() {
+        if self.conn.is_mute() {
             self.give_up_sending();
+        }
+        if self.conn.is_done() && !std::mem::replace(&mut self.over, true) {
+            let reader = self.meeting.lock().over();
+            self.reader = reader.or(self.reader.take());
+            self.news = true;
         }
     }
 
@@ -442,14 +477,17 @@ impl Session {
             self.given = 0;
             self.news = true;
             wakes.wake();
+            self.meeting.leave_rooms();
         }
     }
 
     fn tell(&mut self) {
-        let cause = self.cause.unwrap_or(Cause::Cut);
-        let closed = self.closed.take();
-        self.on_close
-            .tell(closed.unwrap_or_else(|| Closed::abrupt(cause)));
+        self.on_close.tell(self.ending());
+    }
+
+    fn ending(&self) -> Closed {
+        let cut = || Closed::abrupt(self.cause.unwrap_or(Cause::Cut));
+        self.closed.clone().unwrap_or_else(cut)
     }
 }
 
@@ -457,11 +495,13 @@ impl Drop for Session {
     fn drop(&mut self) {
         self.drop_handler();
         let mut state = self.meeting.lock();
-        let reader = state.end();
+        let reader = state.end(self.ending());
+        let reader = state.over().or(reader);
         let wakes = state.gone();
         drop(state);
         reader.into_iter().for_each(Waker::wake);
         wakes.wake();
+        self.meeting.leave_rooms();
         self.tell();
     }
 }

@@ -12,12 +12,13 @@ use serde::de::DeserializeOwned;
 use tideway_engine::hub::{self, Close, Frame, Ticket};
 use tideway_engine::ws::{CloseCode, CloseError, Encoded, MAX_REASON};
 
-use super::meeting::Meeting;
-use super::{Cause, Message};
+use super::meeting::{Meeting, Share};
+use super::{Cause, Closed, Message};
 
 /// An open WebSocket. Both halves in one; [`split`](Self::split) it to send from other tasks.
 ///
-/// The socket closes when the handler returns: 1000, or 1011 if it panicked.
+/// A server's closes when the handler returns: 1000, or 1011 if it panicked. A client's closes when all of it is dropped:
+/// 1000.
 #[derive(Debug)]
 pub struct Socket {
     sender: Sender,
@@ -26,10 +27,10 @@ pub struct Socket {
 
 /// The sending half. Clones send on the same socket.
 #[derive(Clone)]
-pub struct Sender(Arc<Meeting>);
+pub struct Sender(Share);
 
 /// The receiving half. Dropped, it lets messages come and go unseen, so that the socket still sees its peer close.
-pub struct Receiver(Arc<Meeting>);
+pub struct Receiver(Share);
 
 /// Why a message was not queued.
 #[derive(Debug, thiserror::Error)]
@@ -75,8 +76,8 @@ impl From<hub::SendError> for SendError {
 impl Socket {
     pub(super) fn new(meeting: &Arc<Meeting>) -> Self {
         Self {
-            sender: Sender(meeting.clone()),
-            receiver: Receiver(meeting.clone()),
+            sender: Sender(Share::new(meeting)),
+            receiver: Receiver(Share::new(meeting)),
         }
     }
 
@@ -117,6 +118,17 @@ impl Socket {
         self.sender.close(code, reason)
     }
 
+    /// [`Receiver::over`].
+    pub async fn over(&mut self) -> Closed {
+        self.receiver.over().await
+    }
+
+    /// [`Receiver::closed`].
+    #[must_use]
+    pub fn closed(&self) -> Option<Closed> {
+        self.receiver.closed()
+    }
+
     /// The subprotocol agreed to.
     #[must_use]
     pub fn protocol(&self) -> Option<&str> {
@@ -127,6 +139,18 @@ impl Socket {
     #[must_use]
     pub fn split(self) -> (Sender, Receiver) {
         (self.sender, self.receiver)
+    }
+}
+
+impl AsRef<Sender> for Socket {
+    fn as_ref(&self) -> &Sender {
+        &self.sender
+    }
+}
+
+impl AsRef<Sender> for Sender {
+    fn as_ref(&self) -> &Sender {
+        self
     }
 }
 
@@ -143,6 +167,35 @@ impl Receiver {
     /// The message is not JSON, or not of this shape. The socket stays open.
     pub async fn recv_json<T: DeserializeOwned>(&mut self) -> Option<Result<T, serde_json::Error>> {
         self.recv().await.map(|message| message.json())
+    }
+
+    /// How the socket ended: there once [`recv`](Self::recv) gave `None`, and never before messages can no longer come.
+    ///
+    /// ```
+    /// # use tideway::ws::Socket;
+    /// # async fn example(mut socket: Socket) {
+    /// while let Some(message) = socket.recv().await {
+    ///     println!("{} bytes", message.as_bytes().len());
+    /// }
+    /// if let Some(closed) = socket.closed() {
+    ///     println!("{}: {} {}", closed.cause, closed.code, closed.reason);
+    /// }
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn closed(&self) -> Option<Closed> {
+        self.0.lock().closed().cloned()
+    }
+
+    /// Waits until all is over: Close sent and answered, or given up on, and the stream closed. Messages that still come
+    /// are dropped. A program that opened the socket and ends then has told its peer everything.
+    pub async fn over(&mut self) -> Closed {
+        while self.recv().await.is_some() {}
+        let poll = |cx: &mut Context<'_>| match self.0.lock().ended(cx.waker()) {
+            Ok(closed) => Poll::Ready(closed),
+            Err(_) => Poll::Pending,
+        };
+        poll_fn(poll).await
     }
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
@@ -222,10 +275,20 @@ impl Sender {
         Ok(())
     }
 
+    pub(super) fn meeting(&self) -> &Arc<Meeting> {
+        self.0.meeting()
+    }
+
     /// Whether nothing can be sent any more.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         !self.0.lock().outbox.is_open()
+    }
+
+    /// [`Receiver::closed`].
+    #[must_use]
+    pub fn closed(&self) -> Option<Closed> {
+        self.0.lock().closed().cloned()
     }
 
     /// The subprotocol agreed to.

@@ -16,7 +16,7 @@ use super::{Closed, HandshakeRejection, Socket, Upgrade};
 use crate::extract::FromRequestParts;
 use crate::{Body, Context, IntoResponse, Parts, Problem, Response};
 
-static DEFAULTS: LazyLock<Arc<Config>> = LazyLock::new(Arc::default);
+pub(super) static DEFAULTS: LazyLock<Arc<Config>> = LazyLock::new(Arc::default);
 
 /// A request that opens a WebSocket, not answered yet.
 ///
@@ -196,7 +196,10 @@ fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
 }
 
 /// The lines of one header, joined with commas.
-fn joined(headers: &HeaderMap, name: &HeaderName) -> Result<Option<String>, HandshakeRejection> {
+pub(super) fn joined(
+    headers: &HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<String>, HandshakeRejection> {
     let mut all = None::<String>;
     for line in headers.get_all(name) {
         let line = line.to_str().map_err(|_| HandshakeRejection::NotText)?;

@@ -7,7 +7,7 @@ use super::Entry;
 use super::alarms::Due;
 use super::remote::{Far, Heard, Life, Moved, Peer, SILENCE};
 use super::subscription::{self, Sub, SubEvent};
-use super::{Announce, BATCH, Body, Cause, Event, Joined, Post, Remote, Rooms, Turn};
+use super::{Announce, Answer, BATCH, Body, Cause, Joined, Post, Remote, Rooms, Turn};
 use crate::hub::{Conn, Frame, Incarnation, Position, Topic};
 use crate::time::Mono;
 
@@ -98,6 +98,7 @@ impl<M: Clone, F: Frame> Rooms<M, F> {
                     frame,
                     except: None,
                     key,
+                    here: false,
                 },
                 remote.position,
             ),
@@ -343,7 +344,7 @@ impl<M: Clone, F: Frame> Rooms<M, F> {
         if let Some(member) = room.member(slot) {
             member.waiting = false;
             member.told += 1;
-            self.events.push_back(Event::Joined {
+            self.answers.push_back(Answer::Joined {
                 conn,
                 topic,
                 joined,

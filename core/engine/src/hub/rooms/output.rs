@@ -37,15 +37,18 @@ pub struct Post<F> {
     pub except: Option<Conn>,
     /// Frames of one topic and key replace each other under [`Policy::Conflate`].
     pub key: u64,
+    /// Only to members on this node.
+    pub here: bool,
 }
 
 impl<F> Post<F> {
-    /// To everyone, with key 0.
+    /// To everyone the topic reaches, with key 0.
     pub const fn new(frame: F) -> Self {
         Self {
             frame,
             except: None,
             key: 0,
+            here: false,
         }
     }
 }
@@ -147,8 +150,33 @@ pub enum Output<F> {
     /// Publishes on the channel of the topic. Those of one topic go out in this order; what cannot go out is
     /// dropped.
     Announce(Announce<F>),
-    /// Something the application wants to know.
-    Event(Event),
+    /// Whoever joined waits for this.
+    Answer(Answer),
+}
+
+/// What follows a join that [`Rooms::join`](super::Rooms::join) did not complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Answer {
+    /// The end of [`Joined::Waiting`]: [`Joined::Whole`] or [`Joined::Degraded`].
+    Joined {
+        /// Who waited.
+        conn: Conn,
+        /// Where.
+        topic: Topic,
+        /// With what result.
+        joined: Joined,
+    },
+    /// Send this member what the topic's history has after `since`, then call
+    /// [`Rooms::live`](super::Rooms::live), also if there is no history.
+    Recover {
+        /// Whom.
+        conn: Conn,
+        /// Where.
+        topic: Topic,
+        /// The last position the client has.
+        since: Position,
+    },
 }
 
 /// What happened, for the application. It is told while a topic has members here; when the last one leaves,
@@ -182,25 +210,6 @@ pub enum Event {
         /// Why.
         cause: Cause,
     },
-    /// The end of [`Joined::Waiting`]: [`Joined::Whole`] or [`Joined::Degraded`].
-    Joined {
-        /// Who waited.
-        conn: Conn,
-        /// Where.
-        topic: Topic,
-        /// With what result.
-        joined: Joined,
-    },
-    /// Send this member what the topic's history has after `since`, then call
-    /// [`Rooms::live`](super::Rooms::live), also if there is no history.
-    Recover {
-        /// Whom.
-        conn: Conn,
-        /// Where.
-        topic: Topic,
-        /// The last position the client has.
-        since: Position,
-    },
 }
 
 impl Event {
@@ -211,19 +220,19 @@ impl Event {
             Event::Came { topic, .. }
             | Event::Went { topic, .. }
             | Event::Relist { topic }
-            | Event::Gap { topic, .. }
-            | Event::Joined { topic, .. }
-            | Event::Recover { topic, .. } => topic,
+            | Event::Gap { topic, .. } => topic,
         }
     }
+}
 
-    /// Whether it answers this member's join.
-    pub(super) fn answers(&self, who: Conn, at: &Topic) -> bool {
+impl Answer {
+    /// Whose join it answers, and where.
+    #[must_use]
+    pub const fn of(&self) -> (Conn, &Topic) {
         match self {
-            Event::Joined { conn, topic, .. } | Event::Recover { conn, topic, .. } => {
-                *conn == who && topic == at
+            Answer::Joined { conn, topic, .. } | Answer::Recover { conn, topic, .. } => {
+                (*conn, topic)
             }
-            _ => false,
         }
     }
 }

@@ -99,8 +99,8 @@ impl<M: Clone, F: Frame> Rooms<M, F> {
         }
         if member.told > 0 {
             let topic = &room.topic;
-            self.events
-                .retain(|event| !event.answers(member.conn, topic));
+            self.answers
+                .retain(|answer| answer.of() != (member.conn, topic));
         }
         let far = room.far.is_some();
         if member.waiting

@@ -230,7 +230,12 @@ impl<M, F: Frame> Room<M, F> {
                 joining.keep(entries, member.conn, budget);
                 continue;
             }
-            step.delivered += entries.len() as u64;
+            let meant = |entry: &&Entry<F>| entry.except != Some(member.conn);
+            let meant = entries.iter().filter(meant).count() as u64;
+            if meant == 0 {
+                continue;
+            }
+            step.delivered += meant;
             let (to, policy) = (member.conn, self.rules.policy);
             deliver(
                 &member.to,

@@ -163,8 +163,11 @@ impl World {
                     }
                 }
                 Output::Announce(announce) => self.carry(at, announce),
-                Output::Event(event) => self.nodes[at].event(event, self.now),
+                Output::Answer(answer) => self.nodes[at].answer(answer),
             }
+        }
+        while let Some(event) = self.nodes[at].rooms.poll_event() {
+            self.nodes[at].event(event, self.now);
         }
     }
 
@@ -476,19 +479,17 @@ impl Node {
                 }
                 self.gaps.push((topic, now));
             }
-            Event::Joined {
-                conn,
-                topic,
-                joined,
-            } => {
-                let member = self
-                    .members
-                    .get_mut(&(topic, conn.0))
-                    .expect("it is a member");
-                member.whole |= joined == Joined::Whole;
-            }
-            Event::Relist { .. } | Event::Recover { .. } => panic!("{event:?}"),
+            Event::Relist { .. } => panic!("{event:?}"),
         }
+    }
+
+    fn answer(&mut self, answer: Answer) {
+        let Answer::Joined { joined, .. } = answer else {
+            panic!("{answer:?}");
+        };
+        let (conn, topic) = answer.of();
+        let member = self.members.get_mut(&(topic.clone(), conn.0));
+        member.expect("it is a member").whole |= joined == Joined::Whole;
     }
 }
 

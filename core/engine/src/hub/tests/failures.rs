@@ -60,11 +60,16 @@ pub(super) fn drain(hub: &mut Hub) -> Vec<Output<Numbered>> {
 }
 
 pub(super) fn events(hub: &mut Hub) -> Vec<Event> {
-    let events = drain(hub).into_iter().filter_map(|output| match output {
-        Output::Event(event) => Some(event),
+    drain(hub);
+    std::iter::from_fn(|| hub.poll_event()).collect()
+}
+
+pub(super) fn answers(hub: &mut Hub) -> Vec<Answer> {
+    let answers = drain(hub).into_iter().filter_map(|output| match output {
+        Output::Answer(answer) => Some(answer),
         _ => None,
     });
-    events.collect()
+    answers.collect()
 }
 
 pub(super) fn announced(hub: &mut Hub) -> Vec<Announce<Numbered>> {
@@ -378,12 +383,12 @@ fn a_member_reads_its_history_first_and_misses_nothing_after_it() {
             hub.join(at(0), Conn(conn), &conn, &room(0), CLUSTER, join),
             Ok(Joined::Whole)
         );
-        let recover = Event::Recover {
+        let recover = Answer::Recover {
             conn: Conn(conn),
             topic: room(0),
             since: place(3),
         };
-        assert_eq!(events(&mut hub), [recover]);
+        assert_eq!(answers(&mut hub), [recover]);
         let first = hub.counts().remote + 1;
         for n in 0..if spill { 1_000 } else { 4 } {
             let announce = Announce {

@@ -258,11 +258,14 @@ impl Bench {
     fn events(&mut self) {
         while let Some(output) = self.rooms.poll() {
             self.trace.push(format!("{output:?}"));
-            match output {
-                Output::Event(Event::Came { topic, user }) => {
+        }
+        while let Some(event) = self.rooms.poll_event() {
+            self.trace.push(format!("{event:?}"));
+            match event {
+                Event::Came { topic, user } => {
                     assert!(self.seen.insert((topic, user)));
                 }
-                Output::Event(Event::Went { topic, user }) => {
+                Event::Went { topic, user } => {
                     assert!(self.seen.remove(&(topic, user)));
                 }
                 _ => {}

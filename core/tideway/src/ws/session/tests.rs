@@ -595,3 +595,35 @@ fn a_flood_is_read_as_slowly_as_the_rate_allows() {
     let all: Vec<String> = (0..25).map(|n: i32| n.to_string()).collect();
     assert_eq!(world.got, all);
 }
+
+#[test]
+fn a_reader_in_another_task_is_woken_for_what_waited_for_room() {
+    let place: Arc<Mutex<Option<crate::ws::Receiver>>> = Arc::default();
+    let theirs = place.clone();
+    let mut world = World::new(|socket: Socket| async move {
+        let (sender, receiver) = socket.split();
+        *theirs.lock().unwrap() = Some(receiver);
+        std::future::pending::<()>().await;
+        drop(sender);
+    });
+    world.run();
+    let mut receiver = place.lock().unwrap().take().expect("the handler ran");
+    let woken = Arc::new(Count::default());
+    let waker = Waker::from(woken.clone());
+    let mut cx = Context::from_waker(&waker);
+    let mut polled = || std::pin::pin!(receiver.recv()).poll(&mut cx);
+    assert!(polled().is_pending());
+    // In one read; neither the second nor the third finds room.
+    for n in 1..=3 {
+        world.say(vec![n; INBOX + 1]);
+    }
+    for n in 1..=3 {
+        world.run();
+        assert_eq!(woken.0.load(Ordering::SeqCst), n, "message {n}");
+        let Poll::Ready(Some(message)) = polled() else {
+            panic!("message {n}");
+        };
+        assert_eq!(usize::from(message.as_bytes()[0]), n);
+        assert!(polled().is_pending());
+    }
+}

@@ -1,0 +1,234 @@
+//! One shard: its rooms, who waits for other nodes, and how a frame gets from a room's log into the queues of sockets. The
+//! lock is let go between holds, and nobody is woken under it.
+
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use tideway_engine::hub::{
+    Batch, Config, Conn, Counts, HOLD, Joined, Post, Reach, Refused, Rooms, Rules, Topic, Turn,
+};
+use tideway_engine::ws::Encoded;
+use tideway_engine::{Mono, Rng};
+
+use super::super::Cause;
+use super::super::meeting::Meeting;
+use super::{Hub, RoomError};
+
+/// Shards of a hub.
+pub(super) const COUNT: usize = 16;
+
+pub(super) struct Shards([Mutex<Shard>; COUNT]);
+
+pub(super) struct Shard {
+    pub(super) rooms: Rooms<Arc<Meeting>, Encoded>,
+    /// Joins that wait for other nodes.
+    waiting: BTreeMap<(Conn, Topic), Wait>,
+    /// When somebody comes to see what is due, if anybody does.
+    pub(super) minded: Option<Mono>,
+    /// Whom to wake once the lock is free.
+    woken: Vec<Waker>,
+}
+
+enum Wait {
+    Since(Option<Waker>),
+    Over(Joined),
+}
+
+impl Shards {
+    pub(super) fn new(config: &Config, rng: &mut Rng) -> Self {
+        Self(std::array::from_fn(|_| {
+            Mutex::new(Shard {
+                rooms: Rooms::new(config.clone(), &rng.fork()),
+                waiting: BTreeMap::new(),
+                minded: None,
+                woken: Vec::new(),
+            })
+        }))
+    }
+
+    pub(super) fn lock(&self, at: usize) -> MutexGuard<'_, Shard> {
+        self.0[at].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        let all = (0..COUNT).map(|at| self.lock(at).rooms.counts());
+        all.fold(Counts::default(), |sum, one| Counts {
+            connections: sum.connections + one.connections,
+            members: sum.members + one.members,
+            topics: sum.topics + one.topics,
+            present: sum.present + one.present,
+            log: sum.log + one.log,
+            joining: sum.joining + one.joining,
+            published: sum.published + one.published,
+            remote: sum.remote + one.remote,
+            delivered: sum.delivered + one.delivered,
+            announced: sum.announced + one.announced,
+            unannounced: sum.unannounced + one.unannounced,
+            gaps: sum.gaps + one.gaps,
+        })
+    }
+}
+
+/// The numbers of the bits that are set.
+pub(super) fn each(bits: u64) -> impl Iterator<Item = usize> {
+    (0..COUNT).filter(move |at| bits >> at & 1 == 1)
+}
+
+impl Shard {
+    /// A join waits for other nodes.
+    pub(super) fn wait(&mut self, conn: Conn, topic: &Topic) {
+        let place = (conn, topic.clone());
+        self.waiting.insert(place, Wait::Since(None));
+    }
+
+    /// Its wait is over.
+    pub(super) fn answer(&mut self, conn: Conn, topic: Topic, joined: Joined) {
+        if let Some(wait) = self.waiting.get_mut(&(conn, topic))
+            && let Wait::Since(Some(waker)) = std::mem::replace(wait, Wait::Over(joined))
+        {
+            self.woken.push(waker);
+        }
+    }
+
+    /// Nobody waits any more for `conn` to join `topic`, or anything.
+    pub(super) fn give_up(&mut self, conn: Conn, topic: Option<&Topic>) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let woken = &mut self.woken;
+        self.waiting.retain(|(who, place), wait| {
+            let stays = *who != conn || topic.is_some_and(|topic| topic != place);
+            if !stays && let Wait::Since(waker) = wait {
+                woken.extend(waker.take());
+            }
+            stays
+        });
+    }
+
+    /// How a join ended: `None` inside if its membership did first.
+    pub(super) fn poll_joined(
+        &mut self,
+        conn: Conn,
+        topic: &Topic,
+        cx: &Context<'_>,
+    ) -> Poll<Option<Joined>> {
+        let place = (conn, topic.clone());
+        match self.waiting.get_mut(&place) {
+            None => Poll::Ready(None),
+            Some(Wait::Since(waker)) => {
+                *waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+            Some(Wait::Over(joined)) => {
+                let joined = *joined;
+                self.waiting.remove(&place);
+                Poll::Ready(Some(joined))
+            }
+        }
+    }
+
+    /// Hands out to as many as one hold of the lock serves.
+    fn fan(&mut self) -> Turn {
+        let woken = &mut self.woken;
+        self.rooms.fan(HOLD, |to, batch| deliver(to, &batch, woken))
+    }
+}
+
+/// Queues frames for one socket.
+fn deliver(to: &Meeting, batch: &Batch<'_, Encoded>, woken: &mut Vec<Waker>) {
+    let mut state = to.lock();
+    let (was_open, mut wake) = (state.outbox.is_open(), false);
+    for item in batch.iter() {
+        wake |= state.outbox.offer(item.frame, item.policy, item.key).wake;
+    }
+    if was_open && !state.outbox.is_open() {
+        state.cause = Some(Cause::Slow);
+    }
+    let wakes = state.after(wake);
+    drop(state);
+    woken.extend(wakes.task);
+    woken.extend(wakes.others);
+}
+
+impl Hub {
+    /// Does something with a shard, and then rings for what follows from it.
+    pub(super) fn visit<T>(&self, at: usize, work: impl FnOnce(&mut Shard) -> T) -> T {
+        let mut shard = self.0.shards.lock(at);
+        let done = work(&mut shard);
+        if self.0.events.is_none() {
+            // Nobody wants to know.
+            while shard.rooms.poll_event().is_some() {}
+        }
+        let news = shard.rooms.has_event();
+        let next = shard.rooms.poll_timeout().map(|(at, _)| at);
+        let sooner = next.is_some_and(|next| shard.minded.is_none_or(|minded| next < minded));
+        let due = sooner || shard.rooms.has_output();
+        let woken = std::mem::take(&mut shard.woken);
+        drop(shard);
+        woken.into_iter().for_each(Waker::wake);
+        self.0.bells.ring(at, due, news);
+        done
+    }
+
+    /// Publishes, and hands out if nobody else does.
+    pub(super) fn publish(
+        &self,
+        topic: &Topic,
+        rules: Rules,
+        post: &Post<Encoded>,
+    ) -> Result<(), RoomError> {
+        self.reaches(rules)?;
+        let (now, at) = (self.now(), self.shard_of(topic));
+        loop {
+            let turn = self.visit(at, |shard| {
+                match shard.rooms.publish(now, topic, rules, post.clone()) {
+                    Ok(Turn::Yours) => Ok(shard.fan()),
+                    Err(Refused::Busy) => {
+                        // Whoever has the turn goes on with it.
+                        let _ = shard.fan();
+                        Err(Refused::Busy)
+                    }
+                    other => other,
+                }
+            });
+            match turn {
+                Ok(Turn::Done) => return Ok(()),
+                Ok(Turn::Yours) => {
+                    self.hand_out(at);
+                    return Ok(());
+                }
+                Err(Refused::Busy) => {}
+                Err(refused) => return Err(refused.into()),
+            }
+        }
+    }
+
+    /// Hands out what is left, in a task: the publisher has other things to do.
+    pub(super) fn hand_out(&self, at: usize) {
+        let hub = self.clone();
+        self.0.tasks.spawn(Box::pin(async move {
+            while hub.visit(at, Shard::fan) == Turn::Yours {
+                // Others have their turn in between.
+                let mut yielded = false;
+                poll_fn(|cx| {
+                    if std::mem::replace(&mut yielded, true) {
+                        return Poll::Ready(());
+                    }
+                    cx.waker().wake_by_ref();
+                    Poll::Pending
+                })
+                .await;
+            }
+        }));
+    }
+
+    /// Whether rooms of these rules can be what they declare.
+    pub(super) fn reaches(&self, rules: Rules) -> Result<(), RoomError> {
+        match rules.reach {
+            Reach::Node => Ok(()),
+            _ => Err(RoomError::NoPubSub),
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! Rooms over meetings, in virtual time: what sockets would send, without sockets.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tideway_engine::hub::{Join, Joined, Outgoing, Policy, Post, Reach};
+use tideway_engine::ws::{Config, Encoded, Role};
+
+use super::*;
+use crate::testing::VirtualTasks;
+use crate::ws::meeting::Meeting;
+use crate::ws::{Cause, Sender, Socket};
+
+fn hub_with(events: Option<Box<dyn DynRoomEvents>>) -> (Hub, VirtualTasks) {
+    let tasks = VirtualTasks::default();
+    let seed = Seed::from_u64(1);
+    let hub = Hub::new(HubConfig::default(), events, &seed, Arc::new(tasks.clone()));
+    (hub, tasks)
+}
+
+fn socket() -> (Socket, Arc<Meeting>) {
+    let config = Config {
+        max_message: 4 << 10,
+        max_queue: 8 << 10,
+        ..Config::default()
+    };
+    let meeting = Arc::new(Meeting::new(&config, None, Role::Server));
+    (Socket::new(&meeting), meeting)
+}
+
+/// What a socket's connection takes.
+fn taken(meeting: &Meeting) -> Vec<String> {
+    let mut state = meeting.lock();
+    let mut all = Vec::new();
+    while let Some(out) = state.outbox.poll() {
+        match out {
+            Outgoing::Frame(frame) => {
+                state.outbox.handle_written(frame.len());
+                all.push(String::from_utf8_lossy(frame.payload()).into_owned());
+            }
+            Outgoing::Close(close) => all.push(format!("close {}", close.code)),
+        }
+    }
+    all
+}
+
+fn now<T>(future: impl Future<Output = T>) -> T {
+    futures_util::FutureExt::now_or_never(future).expect("it waits for nobody")
+}
+
+#[test]
+fn a_room_is_joined_published_to_and_left_behind_by_the_end_of_its_sockets() {
+    let (hub, _) = hub_with(None);
+    let lobby = hub.room("lobby").unwrap();
+    let sockets: Vec<_> = (0..3).map(|_| socket()).collect();
+    for (socket, _) in &sockets {
+        assert_eq!(now(lobby.join(socket)), Ok(Joined::Whole));
+        assert_eq!(now(lobby.join(socket)), Ok(Joined::Already));
+    }
+    lobby.publish("to all").unwrap();
+    lobby.publish_except("to others", &sockets[0].0).unwrap();
+    lobby.publish_json(&[1]).unwrap();
+    let got: Vec<_> = sockets.iter().map(|(_, meeting)| taken(meeting)).collect();
+    assert_eq!(got[0], ["to all", "[1]"]);
+    assert_eq!(got[1], ["to all", "to others", "[1]"]);
+    assert_eq!(got[2], got[1]);
+    assert!(lobby.leave(&sockets[1].0) && !lobby.leave(&sockets[1].0));
+    assert!(lobby.has(&sockets[2].0) && !lobby.has(&sockets[1].0));
+    sockets[2].1.leave_rooms();
+    assert_eq!(lobby.members(), 1);
+    assert_eq!(
+        now(lobby.join(&sockets[2].0)),
+        Err(RoomError::Closed),
+        "it has ended"
+    );
+    sockets[0].1.leave_rooms();
+    sockets[1].1.leave_rooms();
+    let counts = hub.counts();
+    assert_eq!(
+        (
+            counts.connections,
+            counts.members,
+            counts.topics,
+            counts.log
+        ),
+        (0, 0, 0, 0)
+    );
+    assert_eq!((counts.published, counts.delivered), (3, 8));
+    for (_, meeting) in &sockets {
+        assert_eq!(Arc::strong_count(meeting), 3, "only the test's");
+    }
+}
+
+#[test]
+fn rooms_and_users_of_one_name_are_two() {
+    let (hub, _) = hub_with(None);
+    let (ann, meeting) = socket();
+    now(hub.user("ann").unwrap().join(&ann)).unwrap();
+    hub.room("ann").unwrap().publish("room").unwrap();
+    hub.user("ann").unwrap().publish("user").unwrap();
+    assert_eq!(taken(&meeting), ["user"]);
+    assert!(hub.room("").is_err() && hub.room(&"x".repeat(201)).is_err());
+}
+
+#[test]
+fn a_slow_client_is_dealt_with_by_the_rooms_policy_and_delays_nobody() {
+    let (hub, _) = hub_with(None);
+    let rules = |policy| Rules {
+        policy,
+        ..Rules::default()
+    };
+    let message = |n: u32| format!("{n:04} {}", "x".repeat(995));
+    for policy in [Policy::Close, Policy::DropOldest, Policy::DropNewest] {
+        let room = hub
+            .room(&format!("{policy:?}"))
+            .unwrap()
+            .rules(rules(policy));
+        let ((slow, stalled), (quick, reading)) = (socket(), socket());
+        now(room.join(&slow)).unwrap();
+        now(room.join(&quick)).unwrap();
+        for n in 0..20 {
+            room.publish(message(n)).unwrap();
+            assert_eq!(taken(&reading), [message(n)]);
+            assert!(stalled.lock().outbox.queued() <= 9 << 10);
+        }
+        let got = taken(&stalled);
+        match policy {
+            Policy::Close => {
+                assert_eq!(got, ["close 1013"]);
+                assert_eq!(stalled.lock().cause, Some(Cause::Slow));
+            }
+            Policy::DropOldest => assert_eq!(got.last(), Some(&message(19))),
+            _ => assert_eq!(got.first(), Some(&message(0))),
+        }
+        assert!(got.len() < 10);
+    }
+    let room = hub.room("latest").unwrap().rules(rules(Policy::Conflate));
+    let (slow, stalled) = socket();
+    now(room.join(&slow)).unwrap();
+    for n in 0..50 {
+        room.publish_latest(n % 2, format!("{n}")).unwrap();
+    }
+    assert_eq!(taken(&stalled), ["48", "49"]);
+}
+
+#[test]
+fn a_room_larger_than_a_hold_is_served_by_a_task_in_one_order() {
+    let (hub, tasks) = hub_with(None);
+    let room = hub.room("large").unwrap();
+    let sockets: Vec<_> = (0..3_000).map(|_| socket()).collect();
+    for (socket, _) in &sockets {
+        now(room.join(socket)).unwrap();
+    }
+    room.publish("one").unwrap();
+    assert_eq!(
+        tasks.spawned(),
+        1,
+        "the publisher serves a hold and goes on"
+    );
+    room.publish("two").unwrap();
+    assert_eq!(tasks.spawned(), 1, "one hands out at a time");
+    tasks.run_ready();
+    assert_eq!(tasks.spawned(), 0);
+    for (_, meeting) in &sockets {
+        assert_eq!(taken(meeting), ["one", "two"]);
+    }
+    // More than the log holds: the publisher helps, and is not refused.
+    for _ in 0..3_000 {
+        room.publish("x".repeat(4_000)).unwrap();
+    }
+    tasks.run_ready();
+    assert_eq!(hub.counts().log, 0);
+    assert_eq!(hub.counts().delivered, 3_000 * 3_002);
+}
+
+#[test]
+fn presence_and_what_it_means_are_told_one_by_one_without_a_lock() {
+    #[derive(Clone, Default)]
+    struct Told(Arc<Mutex<Vec<String>>>);
+
+    impl RoomEvents for Told {
+        async fn came(&self, room: &Room, user: &str) {
+            // It would deadlock if a lock were held.
+            room.publish_here(format!("hello {user}")).unwrap();
+            let present = room.present().len();
+            self.0.lock().unwrap().push(format!("+{user} {present}"));
+            assert_ne!(user, "panic");
+        }
+
+        async fn went(&self, _: &Room, user: &str) {
+            self.0.lock().unwrap().push(format!("-{user}"));
+        }
+    }
+
+    let told = Told::default();
+    let (hub, tasks) = hub_with(Some(Box::new(told.clone())));
+    let tended = hub.clone();
+    tasks.spawn(Box::pin(async move { tended.tend().await }));
+    let room = hub.room("r").unwrap();
+    let (ann, anns) = socket();
+    let (again, agains) = socket();
+    let (bob, bobs) = socket();
+    now(room.join_as(&ann, "ann")).unwrap();
+    now(room.join_as(&again, "ann")).unwrap();
+    now(room.join_as(&bob, "panic")).unwrap();
+    tasks.run_ready();
+    agains.leave_rooms();
+    bobs.leave_rooms();
+    tasks.run_ready();
+    assert_eq!(*told.0.lock().unwrap(), ["+ann 2", "+panic 2", "-panic"]);
+    assert_eq!(taken(&anns), ["hello ann", "hello panic"]);
+    assert!(matches!(
+        now(room.join_as(&ann, "\n")),
+        Err(RoomError::User(_))
+    ));
+}
+
+#[test]
+fn events_nobody_hears_are_not_kept() {
+    let (hub, _) = hub_with(None);
+    let room = hub.room("r").unwrap();
+    let (ann, _kept) = socket();
+    now(room.join_as(&ann, "ann")).unwrap();
+    assert!((0..shard::COUNT).all(|at| !hub.0.shards.lock(at).rooms.has_event()));
+}
+
+#[test]
+fn what_a_room_cannot_be_is_refused_with_the_cure() {
+    let (hub, _) = hub_with(None);
+    let (other, _) = hub_with(None);
+    let (ann, _kept) = socket();
+    let room = hub.room("r").unwrap();
+    now(room.join(&ann)).unwrap();
+    let elsewhere = now(other.room("r").unwrap().join(&ann));
+    assert_eq!(elsewhere, Err(RoomError::OtherHub));
+    let cluster = Rules {
+        reach: Reach::Cluster,
+        ..Rules::default()
+    };
+    let error = room.clone().rules(cluster).publish("x").unwrap_err();
+    assert!(error.to_string().contains("pubsub"), "{error}");
+    let closing = Rules {
+        policy: Policy::DropOldest,
+        ..Rules::default()
+    };
+    let error = room.clone().rules(closing).publish("x").unwrap_err();
+    assert!(error.to_string().contains("other rules"), "{error}");
+    let error = room.publish("x".repeat(5 << 20)).unwrap_err();
+    assert!(error.to_string().contains("Config::log"), "{error}");
+    // A closed socket joins nothing.
+    let (shut, meeting) = socket();
+    let sender: Sender = shut.split().0;
+    let _ = meeting.lock().finish(hub::Close::DONE, Cause::Handler);
+    assert_eq!(now(room.join(&sender)), Err(RoomError::Closed));
+}
+
+#[test]
+fn a_join_that_races_with_the_end_of_its_socket_leaves_nothing_behind() {
+    for _ in 0..200 {
+        let (hub, _) = hub_with(None);
+        let rooms: Vec<_> = (0..20)
+            .map(|n| hub.room(&format!("{n}")).unwrap())
+            .collect();
+        let (socket, meeting) = socket();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for room in &rooms {
+                    let _ = now(room.join(&socket));
+                }
+            });
+            scope.spawn(|| meeting.leave_rooms());
+        });
+        let counts = hub.counts();
+        assert_eq!((counts.connections, counts.members), (0, 0));
+    }
+}
+
+#[test]
+fn a_cluster_join_waits_for_its_answer_its_leave_or_its_end() {
+    let (hub, tasks) = hub_with(None);
+    let tended = hub.clone();
+    tasks.spawn(Box::pin(async move { tended.tend().await }));
+    let topic = Topic::Room(Name::new("far").unwrap());
+    let cluster = Rules {
+        reach: Reach::Cluster,
+        ..Rules::default()
+    };
+    let at = hub.shard_of(&topic);
+    let wait = |meeting: &Arc<Meeting>| {
+        let entered = hub.enter(&topic, cluster, Join::default(), meeting);
+        let (conn, joined) = entered.unwrap();
+        assert_eq!(joined, Joined::Waiting);
+        conn
+    };
+    let answer = |conn| {
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        hub.visit(at, |shard| shard.poll_joined(conn, &topic, &mut cx))
+    };
+    let sockets: Vec<_> = (0..3).map(|_| socket()).collect();
+    let conns: Vec<_> = sockets.iter().map(|(_, meeting)| wait(meeting)).collect();
+    assert!(conns.iter().all(|conn| answer(*conn).is_pending()));
+    assert!(hub.leave(&topic, &sockets[1].1));
+    sockets[2].1.leave_rooms();
+    assert!(answer(conns[1]).is_ready() && answer(conns[2]).is_ready());
+    // Nobody subscribes: the deadline is minded, and the join is degraded.
+    tasks.advance(Duration::from_secs(3));
+    tasks.run_ready();
+    assert_eq!(
+        answer(conns[0]),
+        std::task::Poll::Ready(Some(Joined::Degraded))
+    );
+    assert_eq!(hub.counts().members, 1);
+    let _ = hub.publish(&topic, Rules::default(), &Post::new(Encoded::text("x")));
+}
+
+#[test]
+fn a_listener_hears_without_a_socket_and_leaves_when_dropped() {
+    let (hub, tasks) = hub_with(None);
+    let room = hub.room("r").unwrap();
+    let mut listener = hub.listener();
+    now(room.join(&listener)).unwrap();
+    room.publish("one").unwrap();
+    room.publish("two").unwrap();
+    assert_eq!(now(listener.recv()).unwrap().payload(), b"one");
+    assert_eq!(now(listener.recv()).unwrap().payload(), b"two");
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let hears = heard.clone();
+    tasks.spawn(Box::pin(async move {
+        while let Some(frame) = listener.recv().await {
+            hears.lock().unwrap().push(frame.len());
+        }
+    }));
+    tasks.run_ready();
+    room.publish("three").unwrap();
+    tasks.run_ready();
+    assert_eq!(*heard.lock().unwrap(), [7], "it was woken");
+    // More than its queue: the policy closes it.
+    for _ in 0..50 {
+        room.publish("x".repeat(50_000)).unwrap();
+    }
+    tasks.run_ready();
+    assert_eq!((tasks.spawned(), hub.counts().members), (0, 0));
+}
