@@ -5,6 +5,7 @@ mod client;
 mod server;
 
 mod hello;
+mod nodes;
 mod probe;
 mod quickstart;
 mod readme;

@@ -15,8 +15,9 @@ use crate::BoxFuture;
 /// One subscriber of a broker, who publishes too: what a process joins others by.
 ///
 /// **At most once.** A message may be lost: while the broker is not reached, when a process dies, when a consumer is too
-/// slow. None arrives twice, and none is kept for later. What is lost on the way to a subscriber is told to it, as
-/// [`Event::Lost`], and no other way; what is lost on the way to the broker is an error of [`publish`](PubSub::publish).
+/// slow. None arrives twice, and none is kept for later. What a subscriber misses since it was cut off or too slow is told
+/// to it, as [`Event::Lost`]; what does not get to the broker is an error of [`publish`](PubSub::publish). What a broker loses
+/// among its own servers, nobody tells: rooms number what they say.
 ///
 /// **Order.** The messages of one handle on one channel arrive in the order in which their `publish` was first
 /// polled; several may be in flight. Nothing is said of those of different channels or handles.
@@ -39,15 +40,15 @@ pub trait PubSub: Send + Sync + 'static {
     /// What it can do.
     fn caps(&self) -> Caps;
 
-    /// Sends `payload` to all who are subscribed to `channel`; where the broker keeps it, if it does. It is asked once,
-    /// for all broker and wire care about; who repeats a message that failed may send it twice.
+    /// Sends `payload` to all who are subscribed to `channel`; where the broker keeps it, if it does. Without a connection it
+    /// fails at once. Who repeats a message that failed may send it twice.
     fn publish(
         &self,
         channel: &Channel,
         payload: Bytes,
     ) -> impl Future<Output = Result<Option<Position>, PubSubError>> + Send;
 
-    /// Asks for the messages of `channels`: mostly at most 512 in a call. Returns when it has taken note; the answers are
+    /// Asks for the messages of `channels`, of which a hub names at most 512 in a call. Returns when it has taken note; the answers are
     /// events.
     fn subscribe(
         &self,
