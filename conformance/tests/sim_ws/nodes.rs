@@ -85,7 +85,9 @@ impl Hall {
         };
         let app = App::new().hub(config).pubsub(node.clone());
         let app = app.room_events(recorder).seed(seed);
-        let pipeline = app.pipeline(tasks(host.clone())).expect("a well-formed app");
+        let pipeline = app
+            .pipeline(tasks(host.clone()))
+            .expect("a well-formed app");
         let hub = pipeline.context().get::<Hub>().expect("it has one").clone();
         let tended = hub.clone();
         host.spawn_named("tend", async move { tended.tend().await });
@@ -131,7 +133,11 @@ impl Hall {
     }
 
     fn present(&self) -> Vec<usize> {
-        self.room().present().iter().map(|user| number(user)).collect()
+        self.room()
+            .present()
+            .iter()
+            .map(|user| number(user))
+            .collect()
     }
 
     /// Whether a gap was told between the two.
@@ -148,16 +154,25 @@ impl Hall {
         for (from, said) in said.iter().enumerate() {
             let (mut last, mut since) = (0, Mono::START);
             for word in heard.iter().filter(|word| word.from == from) {
-                assert!(word.number > last, "seed {seed}: {n} hears {word:?} after {last}");
+                assert!(
+                    word.number > last,
+                    "seed {seed}: {n} hears {word:?} after {last}"
+                );
                 let skipped = word.number - last - 1;
                 let told = self.gap(since, word.at.plus(Duration::from_secs(1)));
-                assert!(skipped == 0 || told, "seed {seed}: {n} misses some before {word:?}");
+                assert!(
+                    skipped == 0 || told,
+                    "seed {seed}: {n} misses some before {word:?}"
+                );
                 assert!(skipped == 0 || from != n, "seed {seed}: {n} misses its own");
                 missing += skipped;
                 (last, since) = (word.number, word.at);
             }
             let told = self.gap(since, Mono::START.plus(Duration::MAX));
-            assert!(last == *said || told, "seed {seed}: {n} misses {from}'s last words");
+            assert!(
+                last == *said || told,
+                "seed {seed}: {n} misses {from}'s last words"
+            );
             missing += said - last;
         }
         missing
@@ -171,7 +186,10 @@ fn world(seed: u64) -> (u128, u64) {
     let mut halls: Vec<Hall> = (0..NODES)
         .map(|n| Hall::open(&sim, &broker, n, rng.fork()))
         .collect();
-    let wait = |time: u64| sim.run_for(Duration::from_millis(time)).expect("time goes on");
+    let wait = |time: u64| {
+        sim.run_for(Duration::from_millis(time))
+            .expect("time goes on")
+    };
     wait(3_000);
     for step in 0..300 {
         let n = rng.below(NODES as u64) as usize;
@@ -200,7 +218,10 @@ fn world(seed: u64) -> (u128, u64) {
         let all: Vec<usize> = (0..NODES).collect();
         assert_eq!(hall.present(), all, "seed {seed}: who {n} sees");
         let nodes = hall.hub.nodes();
-        assert!(nodes.connected && nodes.unreadable == 0 && nodes.sent > 0, "{nodes:?}");
+        assert!(
+            nodes.connected && nodes.unreadable == 0 && nodes.sent > 0,
+            "{nodes:?}"
+        );
     }
 
     // One dies without a word.
@@ -213,9 +234,17 @@ fn world(seed: u64) -> (u128, u64) {
     for n in &living {
         assert_eq!(halls[*n].present(), living, "seed {seed}: who {n} sees");
         let told = halls[*n].told.lock().expect("one thread").clone();
-        let went = told.iter().filter(|(at, told)| *at >= died && *told == Told::Went(dead));
-        assert_eq!(went.count(), 1, "seed {seed}: {n} is told once that {dead} has gone");
-        let gone = told.iter().filter(|(at, told)| *at >= died && matches!(told, Told::Gap));
+        let went = told
+            .iter()
+            .filter(|(at, told)| *at >= died && *told == Told::Went(dead));
+        assert_eq!(
+            went.count(),
+            1,
+            "seed {seed}: {n} is told once that {dead} has gone"
+        );
+        let gone = told
+            .iter()
+            .filter(|(at, told)| *at >= died && matches!(told, Told::Gap));
         assert_eq!(gone.count(), 0, "seed {seed}: nothing is missing");
     }
     for user in 0..NODES {
@@ -225,10 +254,16 @@ fn world(seed: u64) -> (u128, u64) {
             for (_, told) in told.iter() {
                 match told {
                     Told::Came(who) if *who == user => {
-                        assert!(!std::mem::replace(&mut there, true), "seed {seed}: came twice");
+                        assert!(
+                            !std::mem::replace(&mut there, true),
+                            "seed {seed}: came twice"
+                        );
                     }
                     Told::Went(who) if *who == user => {
-                        assert!(std::mem::replace(&mut there, false), "seed {seed}: went twice");
+                        assert!(
+                            std::mem::replace(&mut there, false),
+                            "seed {seed}: went twice"
+                        );
                     }
                     _ => {}
                 }
@@ -267,8 +302,13 @@ fn a_node_that_is_cut_off_goes_on_by_itself_and_says_so() {
         reach: Reach::Cluster,
         ..Rules::default()
     };
-    let app = App::new().pubsub(node).room_events(recorder).seed(Seed::from_u64(1));
-    let pipeline = app.pipeline(tasks(host.clone())).expect("a well-formed app");
+    let app = App::new()
+        .pubsub(node)
+        .room_events(recorder)
+        .seed(Seed::from_u64(1));
+    let pipeline = app
+        .pipeline(tasks(host.clone()))
+        .expect("a well-formed app");
     let hub = pipeline.context().get::<Hub>().expect("it has one").clone();
     let tended = hub.clone();
     host.spawn_named("tend", async move { tended.tend().await });
