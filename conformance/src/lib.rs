@@ -3,6 +3,7 @@
 //! - [`jobs`]: the guarantees of a store of jobs; [`job_store_suite!`] runs them on yours.
 //! - [`laws`]: the laws of a sans-IO machine, for a machine of ours or of yours.
 //! - [`proxy`]: a TCP proxy as bad as a network, to test what a backend makes of that.
+//! - [`pubsub`]: the guarantees of a broker of messages; [`pubsub_suite!`] runs them on yours.
 //! - [`retry`]: a retry policy's promises; [`strategies`] draws valid ones for property tests.
 //! - [`servers`]: real PostgreSQL and Redis servers for tests of backends.
 //! - [`suite`]: the guarantees of a server on an async runtime; [`adapter_suite!`] runs them on yours.
@@ -14,6 +15,7 @@
 pub mod jobs;
 pub mod laws;
 pub mod proxy;
+pub mod pubsub;
 pub mod retry;
 pub mod servers;
 pub mod strategies;

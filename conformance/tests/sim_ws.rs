@@ -3,6 +3,8 @@
 //!
 //! `TIDEWAY_SEED=7 cargo test -p tideway-conformance --test sim_ws` runs one of them again.
 
+#[path = "sim_ws/nodes.rs"]
+mod nodes;
 #[path = "sim_ws/peer.rs"]
 mod peer;
 #[path = "sim_ws/rooms.rs"]

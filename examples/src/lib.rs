@@ -2,6 +2,7 @@
 //!
 //! Programs of your own need none of this: `tideway_tokio::run(app)` is a whole `main`.
 
+mod broker;
 pub mod custom_store;
 pub mod own_runtime;
 mod place;
@@ -15,6 +16,7 @@ use tideway::{App, Peer};
 use tideway_driver::{Listen, config};
 use tracing_subscriber::EnvFilter;
 
+pub use broker::Broker;
 pub use place::{Access, Place};
 
 /// The runtime and the address: arguments of every program.

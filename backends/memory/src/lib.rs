@@ -31,11 +31,16 @@
 //!   [`Record::known_until`](tideway_engine::jobs::Record::known_until).
 //!
 //! Nothing is written down: all jobs are gone with the process.
+//!
+//! [`Broker`] is something else, which is in memory too: the port [`PubSub`](tideway::pubsub::PubSub) for several hubs
+//! in one process, and for tests of what they do when messages are late, lost, or cut off.
 
 #![forbid(unsafe_code)]
 
+mod broker;
 mod model;
 mod store;
 
+pub use broker::{Broker, Node};
 pub use model::Model;
 pub use store::Memory;

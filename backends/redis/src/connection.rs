@@ -36,6 +36,8 @@ pub(crate) struct Connection {
     coming: Coming,
     /// Replies are on their way.
     busy: bool,
+    /// Bytes that have come so far.
+    received: u64,
 }
 
 impl Connecting {
@@ -52,6 +54,7 @@ impl Connecting {
                 input: Input::default(),
                 coming: Coming::default(),
                 busy: false,
+                received: 0,
             };
             let greeting = self.login.greeting();
             let packed = greeting.get_packed_pipeline();
@@ -103,29 +106,45 @@ impl Connection {
     }
 
     pub(crate) async fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        poll_fn(|cx| {
-            while !bytes.is_empty() {
-                let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?;
-                if written == 0 {
-                    return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-                }
-                bytes = &bytes[written..];
+        poll_fn(|cx| self.poll_write(cx, &mut bytes)).await
+    }
+
+    /// Takes from the front of `bytes` what it writes; ready when all of them are with the system.
+    pub(crate) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &mut &[u8],
+    ) -> Poll<io::Result<()>> {
+        while !bytes.is_empty() {
+            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            Pin::new(&mut self.stream).poll_flush(cx)
-        })
-        .await
+            *bytes = &bytes[written..];
+        }
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     /// The next reply, or what the server pushes.
     pub(crate) async fn reply(&mut self) -> io::Result<Value> {
+        poll_fn(|cx| self.poll_reply(cx)).await
+    }
+
+    /// As [`reply`](Self::reply).
+    pub(crate) fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Value>> {
         loop {
             if let Some(value) = self.coming.take(&mut self.input)? {
-                return Ok(value);
+                return Poll::Ready(Ok(value));
             }
-            if poll_fn(|cx| self.poll_more(cx)).await? == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
+            if ready!(self.poll_more(cx))? == 0 {
+                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
             }
         }
+    }
+
+    /// How many bytes have come so far.
+    pub(crate) const fn received(&self) -> u64 {
+        self.received
     }
 
     fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
@@ -133,6 +152,7 @@ impl Connection {
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut into))?;
         let read = into.filled().len();
         self.input.came(read);
+        self.received += read as u64;
         Poll::Ready(Ok(read))
     }
 

@@ -1,4 +1,5 @@
-//! The job store on Redis: one server of version 7 or newer, or a cluster of them.
+//! The job store on Redis: one server of version 7 or newer, or a cluster of them. And the broker of messages
+//! between processes, [`RedisPubSub`], which shares nothing with it but the code.
 //!
 //! ```no_run
 //! # async fn example<R: tideway_driver::Runtime>(runtime: R) -> Result<(), tideway::jobs::StoreError> {
@@ -48,6 +49,7 @@ mod hub;
 mod nodes;
 mod open;
 mod options;
+mod pubsub;
 mod replies;
 mod row;
 mod scripts;
@@ -56,4 +58,5 @@ mod store;
 mod url;
 
 pub use options::{Options, Tags};
+pub use pubsub::{PubSubOptions, RedisPubSub};
 pub use store::Redis;

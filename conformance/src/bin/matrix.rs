@@ -1,8 +1,8 @@
 //! Prints what the suites found as Markdown tables, a row per guarantee: adapter suites with a column per
-//! runtime, job store suites with a column per store and runtime.
+//! runtime, suites of job stores and of brokers with a column per backend and runtime.
 //!
-//! `matrix [DIRECTORY [NAME…]]`: by default `conformance` in Cargo's target directory, and the runtimes
-//! and stores that Tideway brings. Exits with 1 if a guarantee is broken on one of them, or was not tried.
+//! `matrix [DIRECTORY [NAME…]]`: by default `conformance` in Cargo's target directory, and the runtimes, stores
+//! and brokers that Tideway brings. Exits with 1 if a guarantee is broken on one of them, or was not tried.
 //! One that was skipped, since the store does not declare it, is no fault.
 
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use tideway_conformance::suite::results::{Line, Verdict, read};
-use tideway_conformance::{jobs, suite};
+use tideway_conformance::{jobs, pubsub, suite};
 
 const RUNTIMES: [&str; 4] = ["tokio_multi", "tokio_current", "async_std", "smol"];
 const STORES: [&str; 19] = [
@@ -34,6 +34,16 @@ const STORES: [&str; 19] = [
     "redis_cluster",
     "redis_bad_link",
 ];
+const BROKERS: [&str; 8] = [
+    "memory_tokio",
+    "memory_async_std",
+    "memory_smol",
+    "redis_tokio",
+    "redis_async_std",
+    "redis_smol",
+    "redis_bad_link",
+    "redis_cluster",
+];
 
 /// Results by suite, each by case.
 type Results = Vec<(String, BTreeMap<String, Line>)>;
@@ -43,14 +53,20 @@ fn main() -> ExitCode {
     let directory = args.next().map_or_else(default_directory, PathBuf::from);
     let named: Vec<String> = args.collect();
     let file = |name: &str| directory.join(format!("{name}.tsv"));
-    let (stores, runtimes): (Vec<String>, Vec<String>) = if named.is_empty() {
-        (
-            STORES.map(str::to_owned).into(),
-            RUNTIMES.map(str::to_owned).into(),
-        )
+    let there = |under: &str, all: &[&str]| -> Vec<String> {
+        if named.is_empty() {
+            return all.iter().map(|name| (*name).to_owned()).collect();
+        }
+        let is = |name: &&String| file(&format!("{under}{name}")).exists();
+        named.iter().filter(is).cloned().collect()
+    };
+    let (stores, brokers) = (there("jobs/", &STORES), there("pubsub/", &BROKERS));
+    let runtimes: Vec<String> = if named.is_empty() {
+        RUNTIMES.map(str::to_owned).into()
     } else {
-        let is_store = |name: &String| file(&format!("jobs/{name}")).exists();
-        named.into_iter().partition(is_store)
+        // One that nothing is known of is shown as a runtime that was not tried.
+        let known = |name: &String| stores.contains(name) || brokers.contains(name);
+        named.iter().filter(|name| !known(name)).cloned().collect()
     };
     let results = |names: Vec<String>, under: &str| -> Results {
         let read = |name: String| {
@@ -63,8 +79,13 @@ fn main() -> ExitCode {
         .iter()
         .map(|case| (case.chapter, case.name))
         .collect();
+    let carried: Vec<_> = pubsub::CASES
+        .iter()
+        .map(|case| (case.chapter, case.name))
+        .collect();
     let wrong = print("runtimes", suite::CASES, &results(runtimes, ""))
-        + print("stores", &stored, &results(stores, "jobs/"));
+        + print("stores", &stored, &results(stores, "jobs/"))
+        + print("brokers", &carried, &results(brokers, "pubsub/"));
     if wrong == 0 {
         return ExitCode::SUCCESS;
     }

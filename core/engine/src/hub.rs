@@ -29,6 +29,7 @@ mod rate;
 mod rooms;
 #[cfg(test)]
 mod tests;
+pub mod wire;
 
 pub use address::{Conn, Incarnation, Position, Topic};
 pub use frame::Frame;

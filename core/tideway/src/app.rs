@@ -9,6 +9,7 @@ use crate::handler::{Callable, Extract, Handler, Layer, Outcome};
 use crate::jobs::pool::PoolConfig;
 use crate::jobs::{self, Cron, DynJobStore, Job, JobStore};
 use crate::pipeline::{Pipeline, Stage};
+use crate::pubsub::{DynPubSub, PubSub};
 use crate::response::IntoResponse;
 use crate::routing::{MethodRouter, Next, Plan, RouteLine, Routes, Settings};
 use crate::ws::{DynRoomEvents, Hub, HubConfig, RoomEvents};
@@ -38,6 +39,7 @@ pub struct App {
     jobs: jobs::Plan,
     hub: Option<HubConfig>,
     room_events: Option<Box<dyn DynRoomEvents>>,
+    pubsub: Option<DynPubSub>,
     seed: Option<Seed>,
     errors: Vec<String>,
 }
@@ -67,6 +69,7 @@ impl App {
             jobs: jobs::Plan::default(),
             hub: None,
             room_events: None,
+            pubsub: None,
             seed: None,
             errors: Vec::new(),
         }
@@ -200,6 +203,16 @@ impl App {
         self
     }
 
+    /// How the app's rooms reach other nodes: those that declare [`Reach::Cluster`](tideway_engine::hub::Reach), and no
+    /// others. All nodes take the same broker and [`HubConfig::channels`].
+    pub fn pubsub(mut self, broker: impl PubSub) -> Self {
+        if self.pubsub.replace(DynPubSub::new(broker)).is_some() {
+            self.errors
+                .push("`pubsub` was given twice; keep one".to_owned());
+        }
+        self
+    }
+
     /// Where the ids of jobs and the secrets of the hub come from: fresh entropy in every process. Drivers call it before
     /// [`pipeline`](Self::pipeline).
     pub fn seed(mut self, seed: Seed) -> Self {
@@ -275,7 +288,7 @@ impl App {
         let max = self.settings.get().copied().unwrap_or_default();
         if let Some(seed) = &self.seed {
             let config = self.hub.unwrap_or_default();
-            let hub = Hub::new(config, self.room_events, seed, tasks.clone());
+            let hub = Hub::new(config, self.room_events, self.pubsub, seed, tasks.clone());
             self.context.insert(hub);
         }
         let clock = Clock::new(tasks.clone());

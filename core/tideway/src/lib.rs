@@ -27,6 +27,7 @@ mod fixture;
 pub mod handler;
 pub mod jobs;
 pub mod pipeline;
+pub mod pubsub;
 mod request;
 pub mod response;
 pub mod routing;

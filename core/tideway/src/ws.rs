@@ -39,11 +39,12 @@ pub use client::{Connect, ConnectError, Dial, Opening, UrlError, connect};
 pub use closed::{Cause, Closed};
 pub use extended::ExtendedConnect;
 pub(crate) use hub::DynRoomEvents;
-pub use hub::{Hub, HubConfig, Listener, Room, RoomError, RoomEvents};
+pub use hub::{Hub, HubConfig, Listener, NodeCounts, Room, RoomError, RoomEvents};
 pub use message::{Binary, Message, Text};
 pub use rejection::HandshakeRejection;
 pub use session::{Session, Upgrade};
 pub use socket::{Receiver, SendError, Sender, Sending, Socket};
+pub use tideway_engine::hub::wire::{Channels, PrefixError};
 pub use tideway_engine::hub::{
     Cause as GapCause, Counts, Joined, Order, Policy, Post, Reach, Refused, Rules,
 };

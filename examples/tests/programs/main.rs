@@ -6,6 +6,7 @@ mod server;
 
 mod browser;
 mod hello;
+mod nodes;
 mod probe;
 mod quickstart;
 mod readme;

@@ -35,6 +35,7 @@ mod events;
 mod listener;
 mod member;
 mod mind;
+mod nodes;
 mod room;
 mod shard;
 #[cfg(test)]
@@ -46,6 +47,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tideway_engine::Keyed;
+use tideway_engine::hub::wire::Channels;
 use tideway_engine::hub::{self, Conn, Counts, Incarnation, Rules, Topic};
 use tideway_engine::jobs::{Name, NameError};
 use tideway_engine::{Mono, Rng, Seed};
@@ -55,12 +57,15 @@ pub(crate) use events::DynRoomEvents;
 pub use events::RoomEvents;
 pub use listener::Listener;
 pub(super) use member::Membership;
+pub use nodes::NodeCounts;
 pub use room::Room;
 
 use self::mind::Bells;
+use self::nodes::Nodes;
 use self::shard::Shards;
 use crate::context::Needs;
 use crate::extract::FromRequestParts;
+use crate::pubsub::DynPubSub;
 use crate::{Context, Parts, Problem, Tasks};
 
 /// The rooms of an app. An extractor, and a [service](crate::jobs::JobCx::service) of jobs; clones are the same hub.
@@ -74,6 +79,9 @@ pub struct HubConfig {
     pub rules: Rules,
     /// What each of the hub's 16 shards may hold, and its times. Its incarnation is drawn anew by every process.
     pub shard: hub::Config,
+    /// The names of the broker's channels, the same on all nodes of an application. Default those of `tideway`; another
+    /// prefix where applications share a broker.
+    pub channels: Channels,
 }
 
 impl Default for HubConfig {
@@ -81,6 +89,7 @@ impl Default for HubConfig {
         Self {
             rules: Rules::default(),
             shard: hub::Config::new(Incarnation(0)),
+            channels: Channels::default(),
         }
     }
 }
@@ -95,12 +104,14 @@ struct Inner {
     tasks: Arc<dyn Tasks>,
     bells: Bells,
     events: Option<Box<dyn DynRoomEvents>>,
+    nodes: Option<Nodes>,
 }
 
 impl Hub {
     pub(crate) fn new(
         config: HubConfig,
         events: Option<Box<dyn DynRoomEvents>>,
+        broker: Option<DynPubSub>,
         seed: &Seed,
         tasks: Arc<dyn Tasks>,
     ) -> Self {
@@ -110,7 +121,9 @@ impl Hub {
             incarnation,
             ..config.shard
         };
+        let most = shard.announcements;
         Self(Arc::new(Inner {
+            nodes: broker.map(|broker| Nodes::new(broker, config.channels, most)),
             keyed: Keyed::from_seed(&rng.fork()),
             shards: Shards::new(&shard, &mut rng),
             rules: config.rules,
@@ -150,6 +163,12 @@ impl Hub {
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.0.shards.counts()
+    }
+
+    /// What was said to other nodes and heard of them; nothing without [`App::pubsub`](crate::App::pubsub).
+    #[must_use]
+    pub fn nodes(&self) -> NodeCounts {
+        self.0.nodes.as_ref().map(Nodes::counts).unwrap_or_default()
     }
 
     /// This life of this node, as others know it.

@@ -6,8 +6,9 @@ mod talk;
 mod words;
 
 use clap::Parser;
+use tideway::ws::{Channels, HubConfig, Reach, Rules};
 use tideway::{App, get};
-use tideway_examples::{Serving, healthz, log, readyz, serve};
+use tideway_examples::{Broker, Serving, healthz, log, readyz, serve};
 
 use history::Histories;
 use talk::Announcer;
@@ -17,12 +18,31 @@ use talk::Announcer;
 struct Cli {
     #[command(flatten)]
     serving: Serving,
+    /// The broker by which several nodes share their rooms: redis://HOST:PORT. Without it each node has its own
+    #[arg(long, value_name = "URL")]
+    pubsub: Option<Broker>,
 }
 
 fn main() -> std::io::Result<()> {
     let cli = Cli::parse();
     log();
-    serve(&cli.serving, app())
+    let mut app = app();
+    if let Some(broker) = &cli.pubsub {
+        app = app.hub(shared()?).pubsub(broker.open(cli.serving.runtime)?);
+    }
+    serve(&cli.serving, app)
+}
+
+/// Rooms that reach all nodes.
+fn shared() -> std::io::Result<HubConfig> {
+    Ok(HubConfig {
+        rules: Rules {
+            reach: Reach::Cluster,
+            ..Rules::default()
+        },
+        channels: Channels::new("tideway-chat").map_err(std::io::Error::other)?,
+        ..HubConfig::default()
+    })
 }
 
 fn app() -> App {

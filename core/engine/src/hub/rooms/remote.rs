@@ -191,7 +191,8 @@ impl Peer {
 
 impl<F: Frame> Announce<F> {
     /// The memory it holds, in bytes as allocated.
-    pub(super) fn allocated(&self) -> usize {
+    #[must_use]
+    pub fn allocated(&self) -> usize {
         let list = |users: &[Name]| -> usize {
             let each = size_of::<Name>() + 2 * size_of::<usize>();
             users.iter().map(|user| each + user.len()).sum()

@@ -1,4 +1,4 @@
-//! What a hub does besides handing frames out: it minds the time of its shards, answers joins, and tells the application what
+//! What a hub does besides handing frames out: it minds the time of its shards, answers joins, gives what is for other nodes to [`nodes`](super::nodes), and tells the application what
 //! happens in its rooms. Whoever serves the app runs [`Hub::tend`]; user code in it delays nothing but later events.
 
 use std::future::poll_fn;
@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 
-use futures_util::future::{Either, join, select};
+use futures_util::future::{Either, join3, select};
 use futures_util::task::AtomicWaker;
 use tideway_engine::Mono;
 use tideway_engine::hub::{Answer, Output};
@@ -66,10 +66,10 @@ impl Bell {
 }
 
 impl Hub {
-    /// Minds time, and tells [`RoomEvents`](super::RoomEvents), until it is dropped. For drivers: one at a time, as long as
+    /// Minds time, tells [`RoomEvents`](super::RoomEvents), and speaks with other nodes, until it is dropped. For drivers: one at a time, as long as
     /// the app is served.
     pub async fn tend(&self) {
-        join(self.mind(), self.tell()).await;
+        join3(self.mind(), self.tell(), self.link()).await;
     }
 
     /// Completes when there is something to [`tend`](Self::tend). An app without rooms never does.
@@ -107,13 +107,17 @@ impl Hub {
                 shard.rooms.handle_timeout(now);
             }
             while let Some(output) = shard.rooms.poll() {
-                if let Output::Answer(Answer::Joined {
-                    conn,
-                    topic,
-                    joined,
-                }) = output
-                {
-                    shard.answer(conn, topic, joined);
+                match output {
+                    Output::Answer(Answer::Joined {
+                        conn,
+                        topic,
+                        joined,
+                    }) => shard.answer(conn, topic, joined),
+                    output => {
+                        if let Some(nodes) = &self.0.nodes {
+                            nodes.take(output);
+                        }
+                    }
                 }
             }
             shard.minded = shard.rooms.poll_timeout().map(|(at, _)| at);

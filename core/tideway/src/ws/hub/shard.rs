@@ -130,10 +130,23 @@ impl Shard {
     }
 
     /// Hands out to as many as one hold of the lock serves.
-    fn fan(&mut self) -> Turn {
+    pub(super) fn fan(&mut self) -> Turn {
         let woken = &mut self.woken;
         self.rooms.fan(HOLD, |to, batch| deliver(to, &batch, woken))
     }
+}
+
+/// Lets other tasks of the thread work.
+pub(super) async fn others_turn() {
+    let mut yielded = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Queues frames for one socket.
@@ -210,16 +223,7 @@ impl Hub {
         let hub = self.clone();
         self.0.tasks.spawn(Box::pin(async move {
             while hub.visit(at, Shard::fan) == Turn::Yours {
-                // Others have their turn in between.
-                let mut yielded = false;
-                poll_fn(|cx| {
-                    if std::mem::replace(&mut yielded, true) {
-                        return Poll::Ready(());
-                    }
-                    cx.waker().wake_by_ref();
-                    Poll::Pending
-                })
-                .await;
+                others_turn().await;
             }
         }));
     }
@@ -228,6 +232,7 @@ impl Hub {
     pub(super) fn reaches(&self, rules: Rules) -> Result<(), RoomError> {
         match rules.reach {
             Reach::Node => Ok(()),
+            _ if self.0.nodes.is_some() => Ok(()),
             _ => Err(RoomError::NoPubSub),
         }
     }

@@ -14,7 +14,13 @@ use crate::ws::{Cause, Sender, Socket};
 fn hub_with(events: Option<Box<dyn DynRoomEvents>>) -> (Hub, VirtualTasks) {
     let tasks = VirtualTasks::default();
     let seed = Seed::from_u64(1);
-    let hub = Hub::new(HubConfig::default(), events, &seed, Arc::new(tasks.clone()));
+    let hub = Hub::new(
+        HubConfig::default(),
+        events,
+        None,
+        &seed,
+        Arc::new(tasks.clone()),
+    );
     (hub, tasks)
 }
 
