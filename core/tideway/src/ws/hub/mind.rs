@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 
-use futures_util::future::{Either, join3, select};
+use futures_util::future::{join3, select};
 use futures_util::task::AtomicWaker;
 use tideway_engine::Mono;
 use tideway_engine::hub::{Answer, Output};
@@ -83,9 +83,9 @@ impl Hub {
         let mut next = [None::<Mono>; COUNT];
         loop {
             let now = self.now();
-            for at in 0..COUNT {
-                if due >> at & 1 == 1 || next[at].is_some_and(|at| at <= now) {
-                    next[at] = self.mind_shard(at, now);
+            for (at, next) in next.iter_mut().enumerate() {
+                if due >> at & 1 == 1 || next.is_some_and(|at| at <= now) {
+                    *next = self.mind_shard(at, now);
                 }
             }
             let rung = pin!(self.0.bells.due.rung());
@@ -93,7 +93,7 @@ impl Hub {
                 None => rung.await,
                 Some(first) => {
                     let sleep = self.0.tasks.sleep_until(*first);
-                    if let Either::Right(_) = select(rung, sleep).await {}
+                    select(rung, sleep).await;
                 }
             }
             due = self.0.bells.due.take();

@@ -82,8 +82,10 @@ impl Room {
         socket: &S,
         user: &str,
     ) -> Result<Joined, RoomError> {
-        let mut join = Join::default();
-        join.user = Some(Name::new(user)?);
+        let join = Join {
+            user: Some(Name::new(user)?),
+            since: None,
+        };
         self.enter(socket.as_ref(), join).await
     }
 
