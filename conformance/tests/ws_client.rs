@@ -173,26 +173,17 @@ fn closing_tells_the_server_why<R: Runtime>(h: &Harness<R>) {
     assert_eq!(got, Ok((1_000_000, Some(1000))));
 }
 
+fn raw(peer: &mut Peer, bytes: &[u8]) {
+    peer.get_mut().write_all(bytes).expect("it reads");
+}
+
 fn broken_rules_of_the_server_have_their_codes<R: Runtime>(h: &Harness<R>) {
     type Break = fn(&mut Peer);
     let cases: [(Break, u16); 4] = [
         // Masked, which only a client's are.
-        (
-            |peer| {
-                peer.get_mut()
-                    .write_all(b"\x81\x82\0\0\0\0hi")
-                    .expect("it reads")
-            },
-            1002,
-        ),
-        (
-            |peer| peer.get_mut().write_all(b"\x81\x01\xff").expect("it reads"),
-            1007,
-        ),
-        (
-            |peer| peer.get_mut().write_all(b"\x83\x00").expect("it reads"),
-            1002,
-        ),
+        (|peer| raw(peer, b"\x81\x82\0\0\0\0hi"), 1002),
+        (|peer| raw(peer, b"\x81\x01\xff"), 1007),
+        (|peer| raw(peer, b"\x83\x00"), 1002),
         (
             |peer| {
                 // What is too large need not be read to its end.

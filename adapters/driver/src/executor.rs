@@ -15,7 +15,9 @@ use crate::{Runtime, Sleep};
 /// Where a service call leaves the pulse of the stream that hyper spawns right after, on the same thread: on another one
 /// hyper may be spawning what writes for a stream that became a socket.
 #[derive(Clone, Default)]
-pub(crate) struct Next(Arc<Mutex<Option<(ThreadId, Arc<Pulse>)>>>);
+pub(crate) struct Next(Arc<Mutex<Option<Left>>>);
+
+type Left = (ThreadId, Arc<Pulse>);
 
 impl Next {
     pub(crate) fn leave(&self, pulse: Arc<Pulse>) {
