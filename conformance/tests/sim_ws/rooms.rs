@@ -294,3 +294,35 @@ fn members_of_every_world_see_one_order_and_leave_nothing_behind() {
     }
     assert!(delivered > 5_000, "{delivered}");
 }
+
+#[test]
+fn a_join_that_races_with_the_end_of_its_member_leaves_nothing_behind() {
+    use tideway::testing::VirtualTasks;
+    use tideway::ws::Sender;
+
+    for round in 0..300 {
+        let app = App::new().seed(Seed::from_u64(round));
+        let pipeline = app
+            .pipeline(Arc::new(VirtualTasks::default()))
+            .expect("a well-formed app");
+        let hub = pipeline.context().get::<Hub>().expect("it was seeded");
+        let listener = hub.listener();
+        let sender: Sender = listener.as_ref().clone();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for n in 0..20 {
+                    let room = hub.room(&n.to_string()).expect("a name");
+                    // Refused from its end on.
+                    let _ = futures_util::FutureExt::now_or_never(room.join(&sender));
+                }
+            });
+            scope.spawn(|| drop(listener));
+        });
+        let counts = hub.counts();
+        assert_eq!(
+            (counts.connections, counts.members),
+            (0, 0),
+            "round {round}"
+        );
+    }
+}

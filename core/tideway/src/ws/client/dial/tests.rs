@@ -165,7 +165,7 @@ fn how_it_ended_can_be_read_by_every_holder() {
     let (mut cx, mut codecs) = (Context::from_waker(Waker::noop()), Codecs::default());
     session.handle_rx(
         Mono::START,
-        &mut *b"\x81\x01x\x88\x05\x0f\xa1bye".to_vec(),
+        &mut b"\x81\x01x\x88\x05\x0f\xa1bye".to_vec(),
         &mut codecs,
     );
     let _ = session.poll(Mono::START, &mut cx, &mut codecs);
