@@ -1,6 +1,6 @@
 //! A client's side of a socket: the handshake, its frames, and what comes back.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -29,11 +29,14 @@ pub(crate) fn connect(at: SocketAddr, path: &str, deflate: bool) -> Outcome<TcpS
          sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n{extension}\r\n"
     );
     let mut reply = Vec::new();
-    let mut byte = [0];
+    let mut bytes = [0; 1024];
     let read = stream.write_all(request.as_bytes()).and_then(|()| {
+        // Nothing follows it: we have asked for nothing yet.
         while !reply.ends_with(b"\r\n\r\n") {
-            stream.read_exact(&mut byte)?;
-            reply.push(byte[0]);
+            match stream.read(&mut bytes)? {
+                0 => return Err(ErrorKind::UnexpectedEof.into()),
+                read => reply.extend_from_slice(&bytes[..read]),
+            }
         }
         Ok(())
     });

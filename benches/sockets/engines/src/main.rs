@@ -112,17 +112,21 @@ fn tungstenite(wire: Wire) -> u64 {
 fn fastwebsockets(wire: Wire) -> u64 {
     let socket = fastwebsockets::WebSocket::after_handshake(wire, Role::Server);
     let mut socket = FragmentCollector::new(socket);
-    let mut frames = 0;
     let mut reading = pin!(async {
+        let mut frames = 0;
         while let Ok(frame) = socket.read_frame().await {
             if matches!(frame.opcode, OpCode::Text | OpCode::Binary) {
                 frames += look(&frame.payload);
             }
         }
+        frames
     });
     let mut cx = Context::from_waker(Waker::noop());
-    while reading.as_mut().poll(&mut cx).is_pending() {}
-    frames
+    loop {
+        if let Poll::Ready(frames) = reading.as_mut().poll(&mut cx) {
+            return frames;
+        }
+    }
 }
 
 /// The payload is here: its last byte.

@@ -36,7 +36,7 @@ impl Default for Limits {
 /// The outgoing side of one connection.
 ///
 /// - **A** questions: [`is_done`](Self::is_done), [`is_open`](Self::is_open), [`queued`](Self::queued),
-///   [`len`](Self::len), [`dropped`](Self::dropped)
+///   [`len`](Self::len), [`nobody_waits`](Self::nobody_waits), [`dropped`](Self::dropped)
 /// - **B** inputs, which never fail: [`handle_written`](Self::handle_written), [`handle_gone`](Self::handle_gone)
 /// - **C** commands: [`offer`](Self::offer) from whoever does not wait, [`send`](Self::send),
 ///   [`send_from`](Self::send_from), [`wait`](Self::wait), [`redeem`](Self::redeem), [`withdraw`](Self::withdraw) from whoever does,
@@ -194,6 +194,13 @@ impl<F: Frame> Outbox<F> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.queue.is_empty()
+    }
+
+    /// Whether nobody waits for room, or is to be told that it waits no more.
+    #[inline]
+    #[must_use]
+    pub fn nobody_waits(&self) -> bool {
+        self.line.is_none()
     }
 
     /// How many frames were dropped by a policy, or offered after the close.

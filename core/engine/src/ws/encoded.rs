@@ -137,6 +137,38 @@ impl Encoded {
         Self::new(Frame::owned(FIN | opcode::BINARY, data))
     }
 
+    /// How many bytes [`binary_within`](Self::binary_within) wants ahead of a payload of `len` bytes; `None` if one of that
+    /// size goes better by itself.
+    #[must_use]
+    pub const fn head_len(len: usize) -> Option<usize> {
+        match len {
+            0..=125 => Some(2),
+            126..=CONTIGUOUS => Some(4),
+            _ => None,
+        }
+    }
+
+    /// A binary message whose payload lies in `frame` already, behind exactly [`head_len`](Self::head_len) bytes for its
+    /// head.
+    ///
+    /// # Panics
+    ///
+    /// There is no room for a head.
+    #[must_use]
+    pub fn binary_within(mut frame: Vec<u8>) -> Self {
+        let len = if frame.len() <= 2 + 125 {
+            frame.len().saturating_sub(2)
+        } else {
+            frame.len() - 4
+        };
+        let (head, size) = head::write(FIN | opcode::BINARY, len, None);
+        frame[..size].copy_from_slice(&head[..size]);
+        Self::new(Frame {
+            front: frame.into(),
+            rest: Bytes::new(),
+        })
+    }
+
     fn new(frame: Frame) -> Self {
         Self {
             frame,
@@ -271,6 +303,21 @@ mod tests {
                 .with_deflated(15, &mut Codecs::default(), |_| ())
                 .is_none()
         );
+    }
+
+    #[test]
+    fn a_payload_with_room_for_its_head_becomes_a_frame_where_it_is() {
+        for len in [0, 1, 125, 126, 127, 1024, CONTIGUOUS] {
+            let data: Vec<u8> = (0..len).map(|i| i as u8).collect();
+            let head = Encoded::head_len(len).unwrap();
+            let frame = [&vec![0; head][..], &data].concat();
+            let at = frame.as_ptr();
+            let message = Encoded::binary_within(frame);
+            assert_eq!(message.frame.front.as_ptr(), at);
+            assert_eq!(message.frame.front, Encoded::binary(&data).frame.front);
+            assert_eq!(message.payload(), data);
+        }
+        assert_eq!(Encoded::head_len(CONTIGUOUS + 1), None);
     }
 
     #[test]

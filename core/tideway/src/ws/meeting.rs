@@ -95,8 +95,8 @@ impl Wakes {
         if let Some(task) = self.task {
             task.wake();
         }
-        for other in self.others {
-            other.wake();
+        if !self.others.is_empty() {
+            self.others.into_iter().for_each(Waker::wake);
         }
     }
 }
@@ -168,6 +168,12 @@ impl State {
         }
         self.held += size_of::<Message>() + message.held();
         self.inbox.push(message);
+        if let (Some(reader), Some(task)) = (&self.reader, &self.task)
+            && reader.will_wake(task)
+        {
+            // Its handler is polled next, and would only ask again for the same.
+            return None;
+        }
         self.reader.take()
     }
 
@@ -279,7 +285,15 @@ impl State {
     }
 
     /// Those whose wait is over.
+    #[inline]
     pub(super) fn told(&mut self) -> Wakes {
+        if self.sends.is_empty() && self.outbox.nobody_waits() {
+            return Wakes::default();
+        }
+        self.tell()
+    }
+
+    fn tell(&mut self) -> Wakes {
         let mut wakes = Wakes::default();
         while let Some(ticket) = self.outbox.poll_told() {
             if let Some(at) = self

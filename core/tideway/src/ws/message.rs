@@ -73,6 +73,7 @@ impl Message {
     pub(super) fn held(&self) -> usize {
         match self {
             Self::Text(Text(Str::Inline(_))) | Self::Binary(Binary(Blob::Inline(_))) => 0,
+            Self::Binary(Binary(Blob::Framed(frame))) => frame.len(),
             _ => self.as_bytes().len(),
         }
     }
@@ -97,6 +98,8 @@ enum Str {
 enum Blob {
     Inline(Small),
     Heap(Bytes),
+    /// Copied anyway, and so behind room for a head: sent back, it is a frame.
+    Framed(Box<[u8]>),
 }
 
 #[derive(Clone, Copy)]
@@ -137,8 +140,14 @@ impl Deref for Binary {
         match &self.0 {
             Blob::Inline(small) => small.get(),
             Blob::Heap(bytes) => bytes,
+            Blob::Framed(frame) => &frame[head_of(frame)..],
         }
     }
+}
+
+/// Where the payload begins in a [`Blob::Framed`].
+fn head_of(frame: &[u8]) -> usize {
+    if frame.len() <= 2 + 125 { 2 } else { 4 }
 }
 
 impl From<&str> for Text {
@@ -161,9 +170,15 @@ impl From<String> for Text {
 
 impl From<&[u8]> for Binary {
     fn from(data: &[u8]) -> Self {
-        Self(match Small::new(data) {
-            Some(small) => Blob::Inline(small),
-            None => Blob::Heap(Bytes::copy_from_slice(data)),
+        Self(match (Small::new(data), Encoded::head_len(data.len())) {
+            (Some(small), _) => Blob::Inline(small),
+            (None, Some(head)) => {
+                let mut frame = Vec::with_capacity(head + data.len());
+                frame.extend_from_slice(&[0; 4][..head]);
+                frame.extend_from_slice(data);
+                Blob::Framed(frame.into())
+            }
+            (None, None) => Blob::Heap(Bytes::copy_from_slice(data)),
         })
     }
 }
@@ -197,6 +212,10 @@ impl From<Binary> for Bytes {
         match data.0 {
             Blob::Heap(bytes) => bytes,
             Blob::Inline(small) => Bytes::copy_from_slice(small.get()),
+            Blob::Framed(frame) => {
+                let head = head_of(&frame);
+                Bytes::from(frame).slice(head..)
+            }
         }
     }
 }
@@ -224,6 +243,7 @@ impl From<Message> for Encoded {
         match message {
             Message::Text(Text(Str::Heap(text))) => Self::from_string(text.into()),
             Message::Text(text) => Self::text(&text),
+            Message::Binary(Binary(Blob::Framed(frame))) => Self::binary_within(frame.into()),
             Message::Binary(Binary(Blob::Heap(bytes))) => Self::from_bytes(bytes),
             Message::Binary(data) => Self::binary(&data),
         }
@@ -285,9 +305,14 @@ mod tests {
                 assert_eq!(Encoded::from(message).payload(), text.as_bytes());
             }
             let data = vec![7; len];
-            for message in [Message::from(&*data), data.clone().into()] {
+            for (message, head) in [(Message::from(&*data), 4), (data.clone().into(), 0)] {
                 assert_eq!((message.as_text(), message.as_bytes()), (None, &*data));
-                assert_eq!(message.held(), if len > INLINE { len } else { 0 });
+                let head = if len > 125 { head } else { head / 2 };
+                assert_eq!(message.held(), if len > INLINE { head + len } else { 0 });
+                let Message::Binary(owned) = message.clone() else {
+                    panic!("{message:?}");
+                };
+                assert_eq!(Bytes::from(owned), data);
                 let encoded = Encoded::from(message);
                 assert!(!encoded.is_text());
                 assert_eq!(encoded.payload(), data);

@@ -330,6 +330,9 @@ impl Session {
     /// When to call [`handle_timeout`](Self::handle_timeout) at the latest, and for what.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<(Mono, &'static str)> {
+        if self.handler_until.is_none() && self.rate.is_none() {
+            return self.conn.poll_timeout();
+        }
         let handler = self.handler_until.map(|at| (at, "handler"));
         let rate = self.rate.as_ref().and_then(|limited| limited.until);
         let conn = self.conn.poll_timeout();
