@@ -10,7 +10,9 @@ mod fuzz;
 
 use fuzz::ws;
 
-const TARGETS: [(&str, fn(&[u8])); 4] = [
+type Check = fn(&[u8]);
+
+const TARGETS: [(&str, Check); 4] = [
     ("ws_bytes", ws::bytes),
     ("ws_frames", ws::frames),
     ("ws_acts", ws::acts),
