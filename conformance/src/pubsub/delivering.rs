@@ -190,7 +190,7 @@ pub async fn payloads_of_every_size_arrive_whole(cx: &Cx) {
     let mut member = cx.subscribed(std::slice::from_ref(&room)).await;
     let most = publisher.broker.caps().max_payload;
     for size in [0, 1, 2, 255, 256, 4096, 65_535, 65_536, 65_537, 1 << 20] {
-        let payload: Vec<u8> = (0..size).map(|at| (at * 31 >> 3) as u8).collect();
+        let payload: Vec<u8> = (0..size).map(|at| ((at * 31) >> 3) as u8).collect();
         if size <= most {
             publisher.publish(&room, payload.clone()).await;
             let came = member.hears(&room, ONCE).await;

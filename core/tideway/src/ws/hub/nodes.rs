@@ -231,7 +231,8 @@ impl Hub {
                     }
                 }
                 Some(Say::Subscribe(topics)) => {
-                    if nodes.broker.subscribe(&nodes.all(&topics)).await.is_err() {
+                    let asked = nodes.broker.subscribe(&nodes.all(&topics)).await;
+                    if asked.is_err() {
                         topics.iter().for_each(|topic| self.lost(topic));
                     }
                 }
