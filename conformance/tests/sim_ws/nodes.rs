@@ -188,7 +188,7 @@ fn world(seed: u64) -> (u128, u64) {
         .collect();
     let wait = |time: u64| {
         sim.run_for(Duration::from_millis(time))
-            .expect("time goes on")
+            .expect("time goes on");
     };
     wait(3_000);
     for step in 0..300 {

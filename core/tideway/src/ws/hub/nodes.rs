@@ -231,8 +231,8 @@ impl Hub {
                     }
                 }
                 Some(Say::Subscribe(topics)) => {
-                    let subscribed = nodes.broker.subscribe(&nodes.all(&topics)).await;
-                    if subscribed.is_err() {
+                    let asked = nodes.broker.subscribe(&nodes.all(&topics)).await;
+                    if asked.is_err() {
                         topics.iter().for_each(|topic| self.lost(topic));
                     }
                 }
