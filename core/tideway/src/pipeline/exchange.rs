@@ -405,15 +405,7 @@ impl Exchange {
         };
         let parts = &mut request.parts;
         let router = &self.origin.pipeline().router;
-        // RFC 8441 §4: another way to say GET with `Upgrade`.
-        let is_extended =
-            parts.method == Method::CONNECT && parts.extensions.get::<ExtendedConnect>().is_some();
-        let method = if is_extended {
-            &Method::GET
-        } else {
-            &parts.method
-        };
-        let found = router.find(method, parts.uri.path());
+        let found = router.find(ExtendedConnect::method(parts), parts.uri.path());
         parts.params = found.params;
         self.core.line.route = parts.params.route();
         self.endpoint = Some(found.endpoint.clone());
@@ -513,11 +505,8 @@ impl Exchange {
 
     #[inline(always)]
     fn replace(&mut self, mut response: Response) {
-        if self.core.line.method == Method::CONNECT
-            && response.status().is_success()
-            && !response.body().is_upgrade()
-        {
-            response = no_tunnel();
+        if head::claims_a_tunnel(&self.core.line.method, &response) {
+            response = head::no_tunnel();
         }
         if !response.extensions().is_empty() {
             self.stamp(&mut response);
@@ -673,14 +662,6 @@ impl Exchange {
         };
         call(&*self.origin.pipeline().stages[self.cursor].0, &mut cx)
     }
-}
-
-/// RFC 9110 §9.3.6: success would say that a tunnel is open, and RFC 8441 §4 that a WebSocket is.
-#[cold]
-fn no_tunnel() -> Response {
-    let problem = Problem::new(StatusCode::NOT_IMPLEMENTED);
-    let detail = "nothing can be opened here with CONNECT: ask with GET";
-    problem.detail(detail).into_response()
 }
 
 impl Drop for Exchange {

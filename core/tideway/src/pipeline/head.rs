@@ -7,6 +7,21 @@ use tideway_engine::Wall;
 use super::core::{Core, Dated};
 use crate::arena;
 use crate::body::Body;
+use crate::{Problem, Response};
+
+/// Whether success to CONNECT would say that a tunnel is open (RFC 9110 §9.3.6), or a WebSocket (RFC 8441 §4), and none is.
+#[inline]
+pub(super) fn claims_a_tunnel(method: &Method, response: &Response) -> bool {
+    *method == Method::CONNECT && response.status().is_success() && !response.body().is_upgrade()
+}
+
+/// What is answered instead.
+#[cold]
+pub(super) fn no_tunnel() -> Response {
+    let problem = Problem::new(StatusCode::NOT_IMPLEMENTED);
+    let detail = "nothing can be opened here with CONNECT: ask with GET";
+    problem.detail(detail).into_response()
+}
 
 /// Makes the head of `core`'s response final.
 #[inline]

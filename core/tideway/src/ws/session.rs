@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tideway_engine::hub::{Close, Frame as _, Outgoing, Rate};
-use tideway_engine::ws::{CloseCode, Codecs, Config, Conn, Deflate, Role};
+use tideway_engine::ws::{CloseCode, Codecs, Config, Conn, Deflate, End, Role};
 use tideway_engine::{Mono, Seed};
 
 use super::closed::OnClose;
@@ -19,6 +19,10 @@ use crate::tasks::BoxFuture;
 
 /// How long a handler may go on once its socket is over, before it is dropped.
 const LINGER: Duration = Duration::from_secs(10);
+
+/// How long our Close waits at most for answers to what came before the peer's, if whoever reads is not polled here: a
+/// handler is, and answers first.
+const ANSWERING: Duration = Duration::from_millis(100);
 
 const PANICKED: Close = Close {
     code: 1011,
@@ -116,6 +120,7 @@ impl Upgrade {
             news: true,
             reader: None,
             gone: false,
+            answers_until: None,
             over: false,
             stopping: false,
             on_close,
@@ -161,6 +166,8 @@ pub struct Session {
     reader: Option<Waker>,
     /// The outbox knows that nothing can be sent.
     gone: bool,
+    /// Our Close waits for answers until then.
+    answers_until: Option<Mono>,
     /// The stream is done with, and whoever waits for that knows.
     over: bool,
     stopping: bool,
@@ -224,7 +231,7 @@ impl Session {
             wakes.wake();
             self.take_sent(now, codecs);
         }
-        self.settle();
+        self.settle(now);
     }
 
     /// The stream ended, or failed.
@@ -238,7 +245,7 @@ impl Session {
             // Nothing of it will arrive.
             self.conn.handle_tx(now, self.conn.queued());
         }
-        self.settle();
+        self.settle(now);
     }
 
     /// Does what is due.
@@ -256,10 +263,13 @@ impl Session {
             // What is kept is looked at in `poll`.
             self.news = true;
         }
+        if self.answers_until.is_some_and(|at| at <= now) {
+            self.answers_until = None;
+        }
         if !self.conn.is_done() {
             self.conn.handle_timeout(now);
         }
-        self.settle();
+        self.settle(now);
         self.pace(now);
     }
 
@@ -285,7 +295,7 @@ impl Session {
             self.meeting.lock().attend(cx.waker());
             self.poll_handler(cx);
             self.take_sent(now, codecs);
-            self.settle();
+            self.settle(now);
             self.feed_rest(now, codecs);
             self.wake_reader(cx);
         }
@@ -302,6 +312,9 @@ impl Session {
 
     /// Lends what is to be written, in order; how many pieces.
     pub fn poll_transmit<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        if self.answers_until.is_some() {
+            return 0;
+        }
         self.conn.poll_transmit(slices)
     }
 
@@ -311,7 +324,8 @@ impl Session {
         let handler = self.handler_until.map(|at| (at, "handler"));
         let rate = self.rate.as_ref().and_then(|limited| limited.until);
         let conn = self.conn.poll_timeout();
-        let all = [conn, handler, rate.map(|at| (at, "rate"))];
+        let answers = self.answers_until.map(|at| (at, "answers"));
+        let all = [conn, handler, rate.map(|at| (at, "rate")), answers];
         all.into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
@@ -345,7 +359,7 @@ impl Session {
             }
         }
         let taken = whole - input.len();
-        self.settle();
+        self.settle(now);
         taken
     }
 
@@ -424,6 +438,9 @@ impl Session {
             let next = state.outbox.poll();
             if next.is_none() {
                 state.leave();
+                if state.has_seen() {
+                    self.answers_until = None;
+                }
             }
             let wakes = state.told();
             let cause = state.cause;
@@ -452,10 +469,16 @@ impl Session {
     }
 
     /// Looks at what became of the connection.
-    fn settle(&mut self) {
+    fn settle(&mut self, now: Mono) {
         if let Some(end) = self.conn.poll_event() {
+            let ours = matches!(end, End::Peer(_) | End::Violation(_));
             let closed = Closed::new(end, self.cause);
-            let reader = self.meeting.lock().end(closed.clone());
+            let mut state = self.meeting.lock();
+            if ours && self.handler.is_none() && state.may_answer() {
+                self.answers_until = Some(now.plus(ANSWERING));
+            }
+            let reader = state.end(closed.clone());
+            drop(state);
             self.closed = Some(closed);
             self.reader = reader.or(self.reader.take());
             self.news = true;
@@ -464,6 +487,7 @@ impl Session {
             self.give_up_sending();
         }
         if self.conn.is_done() && !std::mem::replace(&mut self.over, true) {
+            self.answers_until = None;
             let reader = self.meeting.lock().over();
             self.reader = reader.or(self.reader.take());
             self.news = true;

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use http::header::{self, HeaderName};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, StatusCode, Version};
 use tideway_engine::hub::Rate;
 use tideway_engine::ws::handshake::{self, Http};
 use tideway_engine::ws::{Config, Deflate, DeflateConfig};
@@ -219,10 +219,6 @@ pub(super) fn joined(
     Ok(all)
 }
 
-fn is_extended(parts: &Parts) -> bool {
-    parts.method == Method::CONNECT && parts.extensions.get::<ExtendedConnect>().is_some()
-}
-
 fn has_body(headers: &HeaderMap) -> bool {
     let length = headers.get(header::CONTENT_LENGTH);
     headers.contains_key(header::TRANSFER_ENCODING)
@@ -240,7 +236,7 @@ impl FromRequestParts for WebSocketUpgrade {
         let headers = &parts.headers;
         let read = |name: &HeaderName| joined(headers, name);
         let connection = read(&header::CONNECTION)?;
-        let upgrade = if is_extended(parts) {
+        let upgrade = if ExtendedConnect::is(parts) {
             Some("websocket".to_owned())
         } else {
             read(&header::UPGRADE)?
@@ -296,7 +292,7 @@ impl FromRequestParts for WebSocketUpgrade {
     }
 
     fn absent(parts: &Parts, _: &Context) -> bool {
-        !parts.headers.contains_key(header::UPGRADE) && !is_extended(parts)
+        !parts.headers.contains_key(header::UPGRADE) && !ExtendedConnect::is(parts)
     }
 }
 
