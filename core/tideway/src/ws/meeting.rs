@@ -46,6 +46,8 @@ pub(super) struct State {
     attended: bool,
     /// How it ended: no message will come.
     closed: Option<Closed>,
+    /// Whoever reads has seen the end, or will not look.
+    seen: bool,
     /// The stream is done with, too.
     over: bool,
     /// Nobody will ask for a message.
@@ -122,6 +124,7 @@ impl Meeting {
                 task: None,
                 attended: false,
                 closed: None,
+                seen: false,
                 over: false,
                 deaf: false,
                 membership: Membership::None,
@@ -207,7 +210,12 @@ impl State {
     pub(super) fn take(&mut self, waker: &Waker) -> Result<(Option<Message>, Wakes), NoneYet> {
         let Some(message) = self.inbox.pop() else {
             if self.closed.is_some() {
-                return Ok((None, Wakes::default()));
+                let seen = std::mem::replace(&mut self.seen, true);
+                let mut wakes = Wakes::default();
+                if !seen {
+                    wakes.task = self.task();
+                }
+                return Ok((None, wakes));
             }
             self.read_by(waker);
             return Err(NoneYet);
@@ -219,6 +227,16 @@ impl State {
             wakes.task = self.task();
         }
         Ok((Some(message), wakes))
+    }
+
+    /// Whether the reader may still answer what came before the end.
+    pub(super) fn may_answer(&self) -> bool {
+        !self.seen && (self.reader.is_none() || self.inbox.first.is_some())
+    }
+
+    /// Whether the reader has seen the end.
+    pub(super) fn has_seen(&self) -> bool {
+        self.seen
     }
 
     /// How it ended, once the stream is done with.
@@ -239,8 +257,9 @@ impl State {
 
     /// Nobody will ask for a message any more.
     pub(super) fn deafen(&mut self) -> Wakes {
-        let full = !self.has_room();
+        let full = !self.has_room() || self.closed.is_some();
         self.deaf = true;
+        self.seen = true;
         self.inbox = Inbox::default();
         self.held = 0;
         Wakes {

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tideway_engine::hub::{Close, Frame as _, Outgoing, Rate};
-use tideway_engine::ws::{CloseCode, Codecs, Config, Conn, Deflate, Role};
+use tideway_engine::ws::{CloseCode, Codecs, Config, Conn, Deflate, End, Role};
 use tideway_engine::{Mono, Seed};
 
 use super::closed::OnClose;
@@ -19,6 +19,10 @@ use crate::tasks::BoxFuture;
 
 /// How long a handler may go on once its socket is over, before it is dropped.
 const LINGER: Duration = Duration::from_secs(10);
+
+/// How long our Close waits at most for answers to what came before the peer's, if whoever reads is not polled here: a
+/// handler is, and answers first.
+const ANSWERING: Duration = Duration::from_millis(100);
 
 const PANICKED: Close = Close {
     code: 1011,
@@ -119,6 +123,7 @@ impl Upgrade {
             attended: false,
             reader: None,
             gone: false,
+            answers_until: None,
             over: false,
             stopping: false,
             on_close,
@@ -170,6 +175,8 @@ pub struct Session {
     reader: Option<Waker>,
     /// The outbox knows that nothing can be sent.
     gone: bool,
+    /// Our Close waits for answers until then.
+    answers_until: Option<Mono>,
     /// The stream is done with, and whoever waits for that knows.
     over: bool,
     stopping: bool,
@@ -220,7 +227,7 @@ impl Session {
     /// Whether [`poll_transmit`](Self::poll_transmit) lends anything.
     #[must_use]
     pub fn has_output(&self) -> bool {
-        self.conn.queued() > 0
+        self.answers_until.is_none() && self.conn.queued() > 0
     }
 
     /// Whether something came for the handler since it was polled.
@@ -246,7 +253,7 @@ impl Session {
         if self.given > 0 && self.conn.queued() == 0 {
             self.take_sent(now, codecs);
         }
-        self.settle();
+        self.settle(now);
     }
 
     /// The stream ended, or failed.
@@ -260,7 +267,7 @@ impl Session {
             // Nothing of it will arrive.
             self.conn.handle_tx(now, self.conn.queued());
         }
-        self.settle();
+        self.settle(now);
     }
 
     /// Does what is due.
@@ -278,10 +285,13 @@ impl Session {
             // What is kept is looked at in `poll`.
             self.news = true;
         }
+        if self.answers_until.is_some_and(|at| at <= now) {
+            self.answers_until = None;
+        }
         if !self.conn.is_done() {
             self.conn.handle_timeout(now);
         }
-        self.settle();
+        self.settle(now);
         self.pace(now);
     }
 
@@ -307,7 +317,7 @@ impl Session {
             self.attend(cx.waker());
             self.poll_handler(cx);
             self.take_sent(now, codecs);
-            self.settle();
+            self.settle(now);
             self.feed_rest(now, codecs);
             self.wake_reader(cx);
         }
@@ -324,19 +334,23 @@ impl Session {
 
     /// Lends what is to be written, in order; how many pieces.
     pub fn poll_transmit<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        if self.answers_until.is_some() {
+            return 0;
+        }
         self.conn.poll_transmit(slices)
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout) at the latest, and for what.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<(Mono, &'static str)> {
-        if self.handler_until.is_none() && self.rate.is_none() {
+        if self.handler_until.is_none() && self.rate.is_none() && self.answers_until.is_none() {
             return self.conn.poll_timeout();
         }
         let handler = self.handler_until.map(|at| (at, "handler"));
         let rate = self.rate.as_ref().and_then(|limited| limited.until);
         let conn = self.conn.poll_timeout();
-        let all = [conn, handler, rate.map(|at| (at, "rate"))];
+        let answers = self.answers_until.map(|at| (at, "answers"));
+        let all = [conn, handler, rate.map(|at| (at, "rate")), answers];
         all.into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
@@ -378,7 +392,7 @@ impl Session {
         drop(held);
         self.reader = woken.or(self.reader.take());
         let taken = whole - input.len();
-        self.settle();
+        self.settle(now);
         taken
     }
 
@@ -485,6 +499,9 @@ impl Session {
         }
         state.leave();
         self.attended = false;
+        if state.has_seen() {
+            self.answers_until = None;
+        }
         let wakes = state.told();
         self.room = state.has_room();
         drop(state);
@@ -496,10 +513,16 @@ impl Session {
     }
 
     /// Looks at what became of the connection.
-    fn settle(&mut self) {
+    fn settle(&mut self, now: Mono) {
         if let Some(end) = self.conn.poll_event() {
+            let ours = matches!(end, End::Peer(_) | End::Violation(_));
             let closed = Closed::new(end, self.cause);
-            let reader = self.meeting.lock().end(closed.clone());
+            let mut state = self.meeting.lock();
+            if ours && self.handler.is_none() && state.may_answer() {
+                self.answers_until = Some(now.plus(ANSWERING));
+            }
+            let reader = state.end(closed.clone());
+            drop(state);
             self.closed = Some(closed);
             self.meeting.leave_rooms();
             self.reader = reader.or(self.reader.take());
@@ -509,6 +532,7 @@ impl Session {
             self.give_up_sending();
         }
         if self.conn.is_done() && !std::mem::replace(&mut self.over, true) {
+            self.answers_until = None;
             let reader = self.meeting.lock().over();
             self.reader = reader.or(self.reader.take());
             self.news = true;

@@ -1,3 +1,5 @@
+//! What is refused before anything is connected.
+
 use futures_util::future::FutureExt as _;
 use tideway_engine::Mono;
 

@@ -1,3 +1,5 @@
+//! Answers whole, cut, wrong and too large.
+
 use proptest::prelude::*;
 
 use super::*;

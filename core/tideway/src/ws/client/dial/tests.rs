@@ -1,3 +1,5 @@
+//! The opening handshake in memory and virtual time, and the socket behind it.
+
 use std::io::IoSlice;
 use std::pin::pin;
 use std::task::Waker;
@@ -179,8 +181,67 @@ fn how_it_ended_can_be_read_by_every_holder() {
             (Cause::Peer, 4001, "bye")
         );
     }
+    session.wake();
+    let _ = session.poll(Mono::START, &mut cx, &mut codecs);
+    transmit(&mut session, &mut codecs);
     let refused = sender.send("late").now_or_never().expect("at once");
     assert!(matches!(refused, Err(SendError::Closed)), "{refused:?}");
+}
+
+#[test]
+fn what_came_before_a_close_or_a_broken_rule_is_answered_first() {
+    // Close; a reserved bit; and how our Close begins.
+    for end in [&b"\x88\x02\x03\xe8"[..], b"\xc1\x01x"] {
+        let (mut opening, mut told) = begun(order());
+        let key = key(&sent(&mut opening)).to_owned();
+        let mut session = opening
+            .handle_rx(Mono::START, answer(&key).as_bytes())
+            .expect("a session");
+        let mut socket = told.try_recv().expect("told").expect("now").expect("good");
+        let (mut cx, mut codecs) = (Context::from_waker(Waker::noop()), Codecs::default());
+        assert!(socket.recv().now_or_never().is_none(), "it waits");
+        let mut bytes = [b"\x81\x02hi", end].concat();
+        session.handle_rx(Mono::START, &mut bytes, &mut codecs);
+        let _ = session.poll(Mono::START, &mut cx, &mut codecs);
+        assert!(
+            transmit(&mut session, &mut codecs).is_empty(),
+            "the reader is at it"
+        );
+        assert_eq!(session.poll_timeout().map(|(_, why)| why), Some("answers"));
+        let hi = socket.recv().now_or_never().expect("here").expect("it");
+        socket.send(hi).now_or_never().expect("room").expect("open");
+        assert!(socket.recv().now_or_never().expect("over").is_none());
+        session.wake();
+        let _ = session.poll(Mono::START, &mut cx, &mut codecs);
+        let out = transmit(&mut session, &mut codecs);
+        assert_eq!((out[0], out[8]), (0x81, 0x88), "the answer, then Close");
+    }
+    // Whoever only waits, or is gone, is not waited for; whoever is slow, for a moment.
+    for (held, at_once) in [("waiting", true), ("dropped", true), ("busy", false)] {
+        let (mut opening, mut told) = begun(order());
+        let key = key(&sent(&mut opening)).to_owned();
+        let mut session = opening
+            .handle_rx(Mono::START, answer(&key).as_bytes())
+            .expect("a session");
+        let socket = told.try_recv().expect("told").expect("now").expect("good");
+        let (mut cx, mut codecs) = (Context::from_waker(Waker::noop()), Codecs::default());
+        let (sender, mut receiver) = socket.split();
+        if held == "waiting" {
+            assert!(receiver.recv().now_or_never().is_none());
+        }
+        let receiver = (held != "dropped").then_some(receiver);
+        session.handle_rx(Mono::START, &mut b"\x88\x00".to_vec(), &mut codecs);
+        let _ = session.poll(Mono::START, &mut cx, &mut codecs);
+        let out = transmit(&mut session, &mut codecs);
+        assert_eq!(out.first() == Some(&0x88), at_once, "{held}: {out:?}");
+        if !at_once {
+            let (at, _) = session.poll_timeout().expect("a deadline");
+            assert_eq!(at, Mono::START.plus(Duration::from_millis(100)));
+            session.handle_timeout(at);
+            assert_eq!(transmit(&mut session, &mut codecs)[0], 0x88);
+        }
+        drop((sender, receiver));
+    }
 }
 
 #[test]
