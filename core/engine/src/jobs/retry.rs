@@ -292,7 +292,8 @@ impl Retry {
 
     /// The ends of the spread, in milliseconds.
     fn bounds(&self, attempt: u32, prev: Duration) -> (u64, u64) {
-        let cap = whole_millis(self.cap);
+        // Rounded down, for nothing is above it.
+        let cap = u64::try_from(self.cap.as_millis()).unwrap_or(u64::MAX);
         if let Backoff::Decorrelated { base } = self.backoff {
             let base = whole_millis(base).min(cap);
             let longest = whole_millis(prev).max(base).saturating_mul(3);

@@ -185,6 +185,10 @@ impl Watch {
         if self.streams > 0 {
             return;
         }
+        if buffered {
+            // Its head counts from now, and so does what it turns out to be.
+            self.received = now;
+        }
         let event = match (buffered && !self.multiplexed, self.eof) {
             (true, _) => Event::OverBuffered,
             (false, true) => Event::Close,

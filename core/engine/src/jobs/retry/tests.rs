@@ -70,6 +70,17 @@ fn any_retry() -> impl Strategy<Value = Retry> {
     )
 }
 
+#[test]
+fn a_cap_below_a_millisecond_is_kept() {
+    let retry = Retry {
+        jitter: Jitter::Add(Duration::MAX),
+        cap: Duration::from_nanos(1),
+        ..Retry::fixed(Duration::ZERO)
+    };
+    let spread = retry.spread(0, Duration::ZERO);
+    assert_eq!(spread, Duration::ZERO..=Duration::ZERO);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 

@@ -337,6 +337,14 @@ fn pings_keep_a_multiplexed_connection() {
 }
 
 #[test]
+fn a_preface_behind_a_request_starts_no_deadline_in_the_past() {
+    let mut watch = reach(Phase::Busy, false);
+    let inputs = [(500, Input::Idle(true)), (509, Input::Multiplexed)];
+    assert_eq!(play(&mut watch, inputs), None);
+    assert_eq!(watch.poll_timeout(), Some((at(560), "keep-alive")));
+}
+
+#[test]
 fn closing_again_gains_no_time() {
     let mut watch = reach(Phase::Closing, false);
     let inputs = (1..9).flat_map(|ms| [(ms, Input::Closing), (ms, Input::Tx(1))]);
