@@ -1,7 +1,6 @@
 //! Rooms over sockets: one order for all members, presence told once, and a member that reads nothing delays nobody.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tideway::http::StatusCode;
 use tideway::ws::{Hub, Room, RoomEvents, Socket, WebSocketUpgrade};
