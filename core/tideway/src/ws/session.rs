@@ -464,7 +464,7 @@ impl Session {
 
     /// Takes from the outbox what fits into its window.
     fn take_sent(&mut self, now: Mono, codecs: &mut Codecs) {
-        let mut refused = false;
+        let (mut refused, mut closes) = (false, false);
         let mut state = self.meeting.lock();
         if self.given > 0 && self.conn.queued() == 0 {
             state.outbox.handle_written(std::mem::take(&mut self.given));
@@ -494,6 +494,7 @@ impl Session {
                     let code = CloseCode::new(close.code).unwrap_or(CloseCode::ERROR);
                     // Refused only if it is closing already.
                     let _ = self.conn.close(now, code, close.reason);
+                    closes = true;
                 }
             }
         }
@@ -507,6 +508,10 @@ impl Session {
         drop(state);
         self.news |= !wakes.others.is_empty();
         wakes.wake();
+        if closes {
+            // However long the peer takes to answer, nothing of its rooms reaches it.
+            self.meeting.leave_rooms();
+        }
         if refused {
             self.give_up_sending();
         }
