@@ -44,12 +44,13 @@ pub mod unique;
 pub mod waits;
 pub mod wake;
 
+pub use crate::judge::{Came, Judged};
 pub use clock::TestClock;
 pub use cx::Cx;
 pub use harness::{Harness, OpenError};
 pub use level::Level;
 pub use mutant::{Mutant, MutantStore};
-pub use suite::{Came, Case, Suite};
+pub use suite::{Case, Suite};
 pub use worker::Worker;
 
 /// Runs the job store suite: a module `name` with one `#[test]` per guarantee.

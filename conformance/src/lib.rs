@@ -13,7 +13,9 @@
 //! suite's HTTP/2 client run on a tokio of their own, each in a thread; the store suite waits in threads.)
 
 pub mod jobs;
+mod judge;
 pub mod laws;
+mod mutants;
 pub mod proxy;
 pub mod pubsub;
 pub mod retry;

@@ -18,10 +18,11 @@ pub mod handles;
 pub mod names;
 pub mod slow;
 
+pub use crate::judge::{Came, Judged};
 pub use cx::{Cx, Subscriber};
 pub use harness::{Harness, OpenError};
 pub use mutant::{Mutant, MutantBroker, MutantPubSub};
-pub use suite::{Came, Case, Suite};
+pub use suite::{Case, Suite};
 
 /// Runs the broker suite: a module `name` with one `#[test]` per guarantee.
 ///

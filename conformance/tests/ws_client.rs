@@ -1,22 +1,24 @@
 //! The WebSocket client on every runtime, with tungstenite as its server: a reading of RFC 6455 that is not ours.
 
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+#[path = "ws_tungstenite/peer.rs"]
+mod peer;
+
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use peer::{Peer, closed, head, on_each_runtime};
 use tideway::ws::{self, Cause, CloseCode, Closed, Socket};
 use tideway_conformance::Runtime;
 use tideway_conformance::suite::Harness;
 use tideway_driver::tasks;
 use tideway_engine::ws::handshake::accept_key;
+use tungstenite::Message;
 use tungstenite::protocol::frame::coding::{CloseCode as Code, Data, OpCode};
 use tungstenite::protocol::frame::{CloseFrame, Frame};
 use tungstenite::protocol::{Role, WebSocket};
-use tungstenite::{Error, Message};
-
-type Peer = WebSocket<TcpStream>;
 
 /// Serves one socket with `work`, whose value is sent.
 fn serve<T: Send + 'static>(
@@ -29,13 +31,7 @@ fn serve<T: Send + 'static>(
         let (mut stream, _) = on.accept().expect("a client");
         let limit = Some(Duration::from_secs(10));
         stream.set_read_timeout(limit).expect("a limit above zero");
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            stream.read_exact(&mut byte).expect("a head");
-            head.extend(byte);
-        }
-        let head = String::from_utf8(head).expect("ASCII");
+        let head = head(&mut stream);
         let key = head.split("Sec-WebSocket-Key: ").nth(1).expect("a key");
         let key = key.split("\r\n").next().expect("a line");
         let answer = format!(
@@ -47,19 +43,6 @@ fn serve<T: Send + 'static>(
         let _ = tell.send(work(WebSocket::from_raw_socket(stream, Role::Server, None)));
     });
     (addr, told)
-}
-
-/// Reads on; the code the client closed with.
-fn closed(mut peer: Peer) -> Option<u16> {
-    let mut code = None;
-    loop {
-        match peer.read() {
-            Ok(Message::Close(frame)) => code = frame.map(|frame| frame.code.into()),
-            Ok(_) => {}
-            Err(Error::ConnectionClosed) => return code,
-            Err(error) => panic!("{error}, after {code:?}"),
-        }
-    }
 }
 
 /// Runs `talk` with a socket to `addr`.
@@ -127,7 +110,7 @@ fn messages_come_back<R: Runtime>(h: &Harness<R>) {
             reason: "bye".into(),
         };
         peer.close(Some(frame)).expect("it is open");
-        closed(peer)
+        closed(&mut peer)
     });
     let end = on_socket(h, addr, echo);
     assert_eq!(
@@ -138,7 +121,7 @@ fn messages_come_back<R: Runtime>(h: &Harness<R>) {
 }
 
 fn closing_tells_the_server_why<R: Runtime>(h: &Harness<R>) {
-    let (addr, told) = serve(closed);
+    let (addr, told) = serve(|mut peer| closed(&mut peer));
     let end = on_socket(h, addr, |mut socket| async move {
         let code = CloseCode::new(4000).expect("a code for applications");
         socket.close(code, "as you wish").expect("it is open");
@@ -155,7 +138,7 @@ fn closing_tells_the_server_why<R: Runtime>(h: &Harness<R>) {
                 Message::Binary(data) => sum += data.len(),
                 Message::Close(frame) => {
                     let code = frame.map(|frame| u16::from(frame.code));
-                    assert_eq!(closed(peer), None);
+                    assert_eq!(closed(&mut peer), None);
                     return (sum, code);
                 }
                 other => panic!("{other:?}"),
@@ -195,7 +178,7 @@ fn broken_rules_of_the_server_have_their_codes<R: Runtime>(h: &Harness<R>) {
     for (broken, code) in cases {
         let (addr, told) = serve(move |mut peer| {
             broken(&mut peer);
-            closed(peer)
+            closed(&mut peer)
         });
         let end = on_socket(h, addr, echo);
         assert!(matches!(end.cause, Cause::Violation(_)), "{end:?}");
@@ -211,39 +194,6 @@ fn a_server_that_vanishes_is_noticed<R: Runtime>(h: &Harness<R>) {
     });
     let end = on_socket(h, addr, echo);
     assert_eq!((end.cause, end.code), (Cause::Lost, 1006));
-}
-
-macro_rules! on_each_runtime {
-    ($($case:ident,)*) => {$(
-        mod $case {
-            #[test]
-            fn tokio_with_threads() {
-                super::$case(&super::Harness::new("tokio", None, tideway_tokio::Tokio::current, |task| {
-                    tokio::runtime::Builder::new_multi_thread()
-                        .worker_threads(2)
-                        .enable_all()
-                        .build()
-                        .expect("a runtime")
-                        .block_on(task);
-                }));
-            }
-
-            #[test]
-            fn async_std() {
-                super::$case(&super::Harness::new(
-                    "async-std",
-                    None,
-                    tideway_async_std::AsyncStd::default,
-                    async_std::task::block_on,
-                ));
-            }
-
-            #[test]
-            fn smol() {
-                super::$case(&super::Harness::new("smol", None, tideway_smol::Smol::default, smol::block_on));
-            }
-        }
-    )*};
 }
 
 on_each_runtime! {

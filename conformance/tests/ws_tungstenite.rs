@@ -1,17 +1,21 @@
 //! The WebSocket server on every runtime, with tungstenite as its client: a reading of RFC 6455 that is not ours.
 
-use std::io::{Read, Write};
+#[path = "ws_tungstenite/peer.rs"]
+mod peer;
+
+use std::io::Write as _;
 use std::net::TcpStream;
 use std::time::Duration;
 
+use peer::{closed, head, on_each_runtime};
 use tideway::ws::{CloseCode, Socket, WebSocketUpgrade};
 use tideway::{Response, get};
 use tideway_conformance::Runtime;
 use tideway_conformance::suite::{Harness, Site};
+use tungstenite::Message;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 use tungstenite::protocol::frame::{Frame, FrameHeader};
 use tungstenite::protocol::{Role, WebSocket};
-use tungstenite::{Error, Message};
 
 async fn echo(mut socket: Socket) {
     while let Some(message) = socket.recv().await {
@@ -50,32 +54,13 @@ fn open(site: &Site) -> WebSocket<TcpStream> {
               Origin: http://suite\r\n\r\n",
         )
         .expect("it reads");
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        stream.read_exact(&mut byte).expect("a head");
-        head.extend(byte);
-    }
-    let head = String::from_utf8(head).expect("ASCII").to_lowercase();
+    let head = head(&mut stream).to_lowercase();
     assert!(head.starts_with("http/1.1 101 "), "{head}");
     assert!(
         head.contains("\r\nsec-websocket-protocol: two\r\n"),
         "{head}"
     );
     WebSocket::from_raw_socket(stream, Role::Client, None)
-}
-
-/// Reads on; the code the server closed with.
-fn closed(socket: &mut WebSocket<TcpStream>) -> Option<u16> {
-    let mut code = None;
-    loop {
-        match socket.read() {
-            Ok(Message::Close(frame)) => code = frame.map(|frame| frame.code.into()),
-            Ok(_) => {}
-            Err(Error::ConnectionClosed) => return code,
-            Err(error) => panic!("{error}, after {code:?}"),
-        }
-    }
 }
 
 fn messages_come_back<R: Runtime>(h: &Harness<R>) {
@@ -152,39 +137,6 @@ fn broken_rules_have_their_codes<R: Runtime>(h: &Harness<R>) {
         let _ = socket.send(Message::Frame(frame));
         assert_eq!(closed(&mut socket), Some(code));
     }
-}
-
-macro_rules! on_each_runtime {
-    ($($case:ident,)*) => {$(
-        mod $case {
-            #[test]
-            fn tokio_with_threads() {
-                super::$case(&super::Harness::new("tokio", None, tideway_tokio::Tokio::current, |task| {
-                    tokio::runtime::Builder::new_multi_thread()
-                        .worker_threads(2)
-                        .enable_all()
-                        .build()
-                        .expect("a runtime")
-                        .block_on(task);
-                }));
-            }
-
-            #[test]
-            fn async_std() {
-                super::$case(&super::Harness::new(
-                    "async-std",
-                    None,
-                    tideway_async_std::AsyncStd::default,
-                    async_std::task::block_on,
-                ));
-            }
-
-            #[test]
-            fn smol() {
-                super::$case(&super::Harness::new("smol", None, tideway_smol::Smol::default, smol::block_on));
-            }
-        }
-    )*};
 }
 
 on_each_runtime! {

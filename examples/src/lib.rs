@@ -5,6 +5,7 @@
 mod broker;
 pub mod custom_store;
 pub mod own_runtime;
+mod page;
 mod place;
 
 use std::io::{self, Write as _};
@@ -17,6 +18,7 @@ use tideway_driver::{Listen, config};
 use tracing_subscriber::EnvFilter;
 
 pub use broker::Broker;
+pub use page::page;
 pub use place::{Access, Place};
 
 /// The runtime and the address: arguments of every program.
@@ -49,6 +51,15 @@ pub enum On {
     AsyncStd,
     /// smol, one thread unless `SMOL_THREADS` says otherwise.
     Smol,
+}
+
+/// Yes or no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// Yes.
+    On,
+    /// No.
+    Off,
 }
 
 /// Serves `app` as the arguments say, until SIGTERM or Ctrl-C. When connections are taken it prints

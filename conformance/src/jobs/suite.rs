@@ -1,11 +1,6 @@
-//! Runs a case on a store and writes down what came of it.
+//! Runs a case on a store.
 
-use std::any::Any;
-use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use tideway::BoxFuture;
 use tideway::jobs::JobStore;
@@ -14,11 +9,8 @@ use super::cx::sure;
 use super::harness::Erased;
 use super::level::Admission;
 use super::{CASES, Cx, Harness, Level, victim};
+use crate::judge::{Came, Judged, judge, record};
 use crate::suite::claim::fail;
-use crate::suite::results::{self, Verdict};
-
-/// Tells slow from never.
-const LIMIT: Duration = Duration::from_secs(60);
 
 /// One guarantee.
 pub struct Case {
@@ -30,15 +22,6 @@ pub struct Case {
     pub level: Level,
     #[doc(hidden)]
     pub run: for<'a> fn(&'a Cx) -> BoxFuture<'a, ()>,
-}
-
-/// What came of a case that did not fail.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Came {
-    /// It holds.
-    Kept,
-    /// It was not asked, for this reason.
-    Skipped(String),
 }
 
 /// A store under test; [`job_store_suite!`](crate::job_store_suite) makes one for each case.
@@ -88,20 +71,7 @@ impl Suite {
             return self.be_killed(&namespace);
         }
         let (results, suite) = (self.results, format!("jobs/{}", self.name));
-        let write = |verdict, note: &str| results::write(results, &suite, name, verdict, note);
-        write(Verdict::Died, "");
-        let begun = Instant::now();
-        match self.judge(case) {
-            Ok(Came::Kept) => write(Verdict::Kept(begun.elapsed()), ""),
-            Ok(Came::Skipped(why)) => {
-                println!("SKIPPED {name}: {why}");
-                write(Verdict::Skipped, &why);
-            }
-            Err(panic) => {
-                write(Verdict::Broken(begun.elapsed()), "");
-                resume_unwind(panic);
-            }
-        }
+        record(results, &suite, name, || self.judge(case));
     }
 
     /// Runs `case`; an error is what it panicked with.
@@ -109,29 +79,14 @@ impl Suite {
     /// # Errors
     ///
     /// The panic of the case, of the audit after it, or of a limit in time.
-    pub fn judge(self, case: &'static Case) -> Result<Came, Box<dyn Any + Send>> {
-        let (tell, told) = mpsc::channel();
-        let named = thread::Builder::new().name(case.name.to_owned());
-        let thread = named.spawn(move || {
+    pub fn judge(self, case: &'static Case) -> Judged {
+        judge(case.name, "worker", move |tell| {
             let harness = self.harness.clone();
             harness.block_on(Box::pin(async {
                 let came = self.run(case).await;
                 let _ = tell.send(came);
             }));
-        });
-        let thread = thread.map_err(|error| Box::new(error.to_string()) as Box<dyn Any + Send>)?;
-        match told.recv_timeout(LIMIT) {
-            // Joined, so that the store is closed before the next one opens.
-            Ok(came) => thread.join().map(|()| came),
-            Err(RecvTimeoutError::Disconnected) => match thread.join() {
-                Err(panic) => Err(panic),
-                Ok(()) => Err(Box::new("`block_on` returned before its task ended")),
-            },
-            Err(RecvTimeoutError::Timeout) => Err(Box::new(format!(
-                "\n  expected: the case ends within {LIMIT:?}\n    actual: it still runs\n       \
-                 why: a call that never answers holds up its worker for ever\n"
-            ))),
-        }
+        })
     }
 
     /// Works in this namespace, as the second process of a case.
@@ -163,7 +118,7 @@ impl Suite {
         };
         match case.level.admit(self.levels, &cx.caps()) {
             Admission::Run => {}
-            Admission::Skip(why) => return Came::Skipped(why),
+            Admission::Skip(why) => return Came::Skipped(why.into()),
             Admission::Refuse(expected, actual, why) => fail(expected, actual, why),
         }
         (case.run)(&cx).await;

@@ -1,5 +1,6 @@
 //! The broker goes away and comes back: everybody is told, and everything goes on by itself.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use tideway::pubsub::{Channel, Event, PubSub};
@@ -9,7 +10,7 @@ use super::timer::sleep;
 use super::{Came, Cx, Subscriber};
 use crate::suite::claim::{LIMIT, fail, holds, same};
 
-const UNCUT: Came = Came::Skipped("`Harness::cut` cannot cut the handles off");
+const UNCUT: Came = Came::Skipped(Cow::Borrowed("`Harness::cut` cannot cut the handles off"));
 
 /// Waits until this handle publishes again.
 async fn until_published(member: &Subscriber, channel: &Channel) {
@@ -40,6 +41,15 @@ async fn until_back(member: &mut Subscriber) {
     );
 }
 
+/// The next event says that there is no broker.
+async fn is_lost(member: &mut Subscriber) {
+    same(
+        member.next("`Lost` of all channels").await,
+        Event::Lost(None),
+        "there is no broker any more",
+    );
+}
+
 /// All is lost, then connected and subscribed to again, without anybody asking.
 pub async fn a_cut_is_told_and_mended(cx: &Cx) -> Came {
     let (room, other) = (cx.channel("room"), cx.channel("other"));
@@ -66,11 +76,7 @@ pub async fn what_is_published_while_cut_off_is_refused(cx: &Cx) -> Came {
     if !cx.cut().await {
         return UNCUT;
     }
-    same(
-        member.next("`Lost` of all channels").await,
-        Event::Lost(None),
-        "there is no broker any more",
-    );
+    is_lost(&mut member).await;
     let begun = Instant::now();
     let sent = member.broker.publish(&room, numbered(1)).await;
     holds(
@@ -142,11 +148,7 @@ pub async fn a_question_while_cut_off_is_answered_later(cx: &Cx) -> Came {
     if !cx.cut().await {
         return UNCUT;
     }
-    same(
-        member.next("`Lost` of all channels").await,
-        Event::Lost(None),
-        "there is no broker any more",
-    );
+    is_lost(&mut member).await;
     let rooms = [room.clone()];
     sure("subscribe", member.broker.subscribe(&rooms).await);
     cx.heal().await;
@@ -171,11 +173,7 @@ pub async fn what_is_left_while_cut_off_stays_left(cx: &Cx) -> Came {
     if !cx.cut().await {
         return UNCUT;
     }
-    same(
-        member.next("`Lost` of all channels").await,
-        Event::Lost(None),
-        "there is no broker any more",
-    );
+    is_lost(&mut member).await;
     member.unsubscribe(std::slice::from_ref(&room)).await;
     cx.heal().await;
     same(

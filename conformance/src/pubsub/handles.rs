@@ -1,5 +1,6 @@
 //! Handles: what goes with one, and whose answer is whose.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -10,7 +11,9 @@ use super::timer::within;
 use super::{Came, Cx};
 use crate::suite::claim::{LIMIT, fail, same};
 
-const UNCOUNTED: Came = Came::Skipped("`Harness::subscribers` cannot say who is subscribed");
+const UNCOUNTED: Came = Came::Skipped(Cow::Borrowed(
+    "`Harness::subscribers` cannot say who is subscribed",
+));
 
 /// When the handle goes, the events end.
 pub async fn events_end_with_the_handle(cx: &Cx) {

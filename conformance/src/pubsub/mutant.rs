@@ -8,32 +8,7 @@ mod broker;
 
 pub use broker::{MutantBroker, MutantPubSub};
 
-/// Writes the enum, the list of all, and who kills each.
-macro_rules! mutants {
-    ($($(#[doc = $doc:literal])+ $name:ident => $killer:ident,)+) => {
-        /// One way to be wrong.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        #[non_exhaustive]
-        pub enum Mutant {
-            $($(#[doc = $doc])+ $name,)+
-        }
-
-        impl Mutant {
-            /// All of them.
-            pub const ALL: &'static [Mutant] = &[$(Mutant::$name,)+];
-
-            /// The guarantee that must fail for it; others may fail too.
-            #[must_use]
-            pub const fn killer(self) -> &'static str {
-                match self {
-                    $(Mutant::$name => stringify!($killer),)+
-                }
-            }
-        }
-    };
-}
-
-mutants! {
+crate::mutants::mutants! {
     /// Some messages come twice.
     Doubled => a_message_reaches_every_subscriber_once,
     /// Some messages are lost in silence.

@@ -18,7 +18,7 @@ use tideway::response::{Event, EventError, Sse};
 use tideway::stages::{MaxBody, TimeoutLimits};
 use tideway::ws::{self, Hub, WebSocketUpgrade};
 use tideway::{App, Body, Clock, IntoResponse, Problem, Response, get, post};
-use tideway_examples::{Serving, healthz, log, readyz, serve};
+use tideway_examples::{Serving, Switch, healthz, log, readyz, serve};
 
 /// Serves one endpoint per behaviour, for tools
 #[derive(Parser)]
@@ -31,12 +31,6 @@ struct Cli {
     /// Whether WebSockets compress their messages
     #[arg(long, value_enum, default_value_t = Switch::Off)]
     deflate: Switch,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Switch {
-    On,
-    Off,
 }
 
 #[derive(Clone, Copy, ValueEnum)]

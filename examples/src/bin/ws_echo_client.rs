@@ -4,10 +4,10 @@ use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use tideway::ws::{self, Closed, ConnectError};
 use tideway_driver::{Runtime, tasks};
-use tideway_examples::On;
+use tideway_examples::{On, Switch};
 
 /// Connects to a WebSocket server, echoes what it receives until closed, and prints the close code
 #[derive(Parser)]
@@ -21,12 +21,6 @@ struct Cli {
     /// Whether to offer compression of messages
     #[arg(long, value_enum, default_value_t = Switch::Off)]
     deflate: Switch,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Switch {
-    On,
-    Off,
 }
 
 fn main() -> ExitCode {

@@ -1,14 +1,13 @@
 //! Rooms to talk in, with who is there, who is typing, and the last 50 messages. Open the address it prints in two tabs.
 
 mod history;
-mod page;
 mod talk;
 mod words;
 
 use clap::Parser;
 use tideway::ws::{Channels, HubConfig, Reach, Rules};
 use tideway::{App, get};
-use tideway_examples::{Broker, Serving, healthz, log, readyz, serve};
+use tideway_examples::{Broker, Serving, healthz, log, page, readyz, serve};
 
 use history::Histories;
 use talk::Announcer;
@@ -49,7 +48,11 @@ fn app() -> App {
     App::new()
         .provide(Histories::default())
         .room_events(Announcer)
-        .merge(page::routes())
+        .merge(page(
+            include_str!("page.html"),
+            include_str!("page.css"),
+            include_str!("page.js"),
+        ))
         .route("/rooms/{room}", get(talk::open))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))

@@ -9,14 +9,13 @@ mod export;
 mod exports;
 mod live;
 mod notes;
-mod page;
 mod store;
 
 use clap::Parser;
 use tempfile::TempDir;
 use tideway::jobs::DynJobStore;
 use tideway::{App, get};
-use tideway_examples::{Place, Serving, healthz, log, readyz, serve};
+use tideway_examples::{Place, Serving, healthz, log, page, readyz, serve};
 
 use export::{Export, Files};
 use store::Store;
@@ -78,7 +77,11 @@ fn app(notes: Store, jobs: DynJobStore, files: Files) -> App {
         .store(jobs)
         .job::<Export>()
         .worker(export::worker())
-        .merge(page::routes())
+        .merge(page(
+            include_str!("page.html"),
+            include_str!("page.css"),
+            include_str!("page.js"),
+        ))
         .nest("/notes", notes::routes())
         .nest("/exports", exports::routes())
         .route("/live", get(live::listen))

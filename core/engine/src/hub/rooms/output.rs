@@ -363,3 +363,23 @@ pub struct Counts {
     /// Gaps noticed, in total.
     pub gaps: u64,
 }
+
+/// Of several shards together.
+impl std::iter::Sum for Counts {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |sum, one| Self {
+            connections: sum.connections + one.connections,
+            members: sum.members + one.members,
+            topics: sum.topics + one.topics,
+            present: sum.present + one.present,
+            log: sum.log + one.log,
+            joining: sum.joining + one.joining,
+            published: sum.published + one.published,
+            remote: sum.remote + one.remote,
+            delivered: sum.delivered + one.delivered,
+            announced: sum.announced + one.announced,
+            unannounced: sum.unannounced + one.unannounced,
+            gaps: sum.gaps + one.gaps,
+        })
+    }
+}

@@ -108,8 +108,10 @@ impl Nodes {
             _ => return,
         };
         let mut waiting = self.lock();
-        let bytes = waiting.bytes + say.bytes();
-        if bytes > self.most && waiting.bytes > 0 {
+        let size = say.bytes();
+        let bytes = waiting.bytes + size;
+        // Only announcements may be lost: a question that is not asked is never answered.
+        if size > 0 && bytes > self.most && waiting.bytes > 0 {
             drop(waiting);
             count(&self.unsent);
             return;

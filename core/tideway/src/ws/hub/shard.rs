@@ -53,21 +53,7 @@ impl Shards {
     }
 
     pub(super) fn counts(&self) -> Counts {
-        let all = (0..COUNT).map(|at| self.lock(at).rooms.counts());
-        all.fold(Counts::default(), |sum, one| Counts {
-            connections: sum.connections + one.connections,
-            members: sum.members + one.members,
-            topics: sum.topics + one.topics,
-            present: sum.present + one.present,
-            log: sum.log + one.log,
-            joining: sum.joining + one.joining,
-            published: sum.published + one.published,
-            remote: sum.remote + one.remote,
-            delivered: sum.delivered + one.delivered,
-            announced: sum.announced + one.announced,
-            unannounced: sum.unannounced + one.unannounced,
-            gaps: sum.gaps + one.gaps,
-        })
+        (0..COUNT).map(|at| self.lock(at).rooms.counts()).sum()
     }
 }
 
