@@ -13,7 +13,8 @@ pub struct Config {
     /// How many bytes may wait to be sent. Default 1 MiB. A larger message is taken if nothing waits.
     pub max_queue: usize,
     /// After this long without one byte from the peer a Ping goes out. Default 30 s; less than any
-    /// proxy in between drops idle connections after. `Duration::MAX`: no heartbeat.
+    /// proxy in between drops idle connections after. The first one goes out earlier, at an instant of the second
+    /// half of the interval that the seed chooses. `Duration::MAX`: no heartbeat.
     pub ping_every: Duration,
     /// How long after a Ping, once it was taken for writing, a byte must come. Default 20 s.
     pub pong_within: Duration,

@@ -52,8 +52,9 @@ impl Life {
             Beat::Off
         } else {
             let every = u64::try_from(config.ping_every.as_millis()).unwrap_or(u64::MAX);
-            let first = Duration::from_millis(1 + rng.below(every.max(1)));
-            Beat::First(now.plus(first))
+            // Whoever connected at the same instant is not asked at the same instant; and a short conversation not at all.
+            let first = every / 2 + 1 + rng.below(every.div_ceil(2).max(1));
+            Beat::First(now.plus(Duration::from_millis(first)))
         };
         Self {
             heard: now,

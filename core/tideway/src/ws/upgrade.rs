@@ -100,7 +100,8 @@ impl WebSocketUpgrade {
     }
 
     /// The heartbeat: a Ping after `every` without a byte from the peer, and an end without any for `within` more.
-    /// Default 30 s and 20 s; `Duration::MAX` for none.
+    /// Default 30 s and 20 s; `Duration::MAX` for none. The first Ping comes at some instant of the interval's second
+    /// half, so that those who connected together are not asked together.
     pub fn heartbeat(mut self, every: Duration, within: Duration) -> Self {
         let config = Arc::make_mut(&mut self.config);
         (config.ping_every, config.pong_within) = (every, within);

@@ -37,9 +37,11 @@ fn the_first_ping_is_spread_by_the_seed() {
     assert_eq!(first(1), firsts[1], "the same seed, the same instant");
     firsts.sort();
     for (i, at) in firsts.iter().enumerate() {
-        let even = Mono::START.plus(Duration::from_millis(30 * i as u64));
+        let even = Mono::START.plus(Duration::from_millis(15_000 + 15 * i as u64));
         let off = at.since(even).max(even.since(*at));
-        assert!(off < secs(2), "{i}: {at:?}");
+        assert!(off < secs(1), "{i}: {at:?}");
+        let half = Mono::START.plus(secs(15))..=Mono::START.plus(secs(30));
+        assert!(half.contains(at), "{i}: {at:?}");
     }
 }
 
