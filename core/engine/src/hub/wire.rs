@@ -286,15 +286,15 @@ impl<'a> Reader<'a> {
         Ok(names)
     }
 
-    /// All that is left.
+    /// All that is left. Whoever compresses it does so for all members.
     fn frame(&mut self, text: bool) -> Result<Encoded, WireError> {
         let at = std::mem::replace(&mut self.at, self.bytes.len());
         let payload = self.bytes.slice(at..);
         if !text {
-            return Ok(Encoded::from_bytes(payload));
+            return Ok(Encoded::from_bytes(payload).shared());
         }
         match std::str::from_utf8(&payload) {
-            Ok(text) => Ok(Encoded::text(text)),
+            Ok(text) => Ok(Encoded::text(text).shared()),
             Err(error) => Err(WireError::Damaged(at + error.valid_up_to())),
         }
     }

@@ -169,7 +169,9 @@ impl Room {
     /// # Errors
     ///
     /// [`RoomError`]; nobody gets it then.
-    pub fn post(&self, post: Post<Encoded>) -> Result<(), RoomError> {
+    pub fn post(&self, mut post: Post<Encoded>) -> Result<(), RoomError> {
+        // Compressed once for all who agreed to the same window.
+        post.frame = post.frame.shared();
         self.hub.publish(&self.topic, self.rules, &post)
     }
 

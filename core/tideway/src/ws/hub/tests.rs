@@ -1,15 +1,19 @@
 //! Rooms over meetings, in virtual time: what sockets would send, without sockets.
 
+use std::collections::BTreeSet;
+use std::io::IoSlice;
 use std::sync::Mutex;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use tideway_engine::hub::{Join, Joined, Outgoing, Policy, Post, Reach};
-use tideway_engine::ws::{Config, Encoded, Role};
+use tideway_engine::ws::{Codecs, Config, Deflate, Encoded, Role};
 
 use super::*;
 use crate::testing::VirtualTasks;
+use crate::ws::closed::OnClose;
 use crate::ws::meeting::Meeting;
-use crate::ws::{Cause, Sender, Socket};
+use crate::ws::{Cause, Sender, Session, Socket, Upgrade};
 
 fn hub_with(events: Option<Box<dyn DynRoomEvents>>) -> (Hub, VirtualTasks) {
     let tasks = VirtualTasks::default();
@@ -348,4 +352,57 @@ fn a_listener_hears_without_a_socket_and_leaves_when_dropped() {
     }
     tasks.run_ready();
     assert_eq!((tasks.spawned(), hub.counts().members), (0, 0));
+}
+
+#[test]
+fn a_message_is_compressed_once_for_all_whose_windows_agree() {
+    let (hub, _) = hub_with(None);
+    let room = hub.room("lobby").unwrap();
+    let mut codecs = Codecs::default();
+    let mut cx = Context::from_waker(Waker::noop());
+    let agreed = |bits| Deflate {
+        server_takeover: false,
+        client_takeover: false,
+        server_max_window_bits: bits,
+        client_max_window_bits: 15,
+    };
+    let mut open = |deflate| {
+        let member = room.clone();
+        let upgrade = Upgrade::new(
+            Arc::default(),
+            deflate,
+            None,
+            None,
+            OnClose::default(),
+            move |mut socket: Socket| async move {
+                assert_eq!(member.join(&socket).await, Ok(Joined::Whole));
+                while socket.recv().await.is_some() {}
+            },
+        );
+        let mut session = upgrade.start(Mono::START, &Seed::from_u64(1), Vec::new());
+        assert!(session.poll(Mono::START, &mut cx, &mut codecs).is_pending());
+        session
+    };
+    let mut sessions: Vec<Session> = [Some(15), Some(15), Some(10), None, None]
+        .map(|bits| open(bits.map(agreed)))
+        .into();
+    room.publish("to everybody ".repeat(100)).unwrap();
+    let lent: Vec<(*const u8, usize)> = sessions
+        .iter_mut()
+        .map(|session| {
+            session.wake();
+            assert!(session.poll(Mono::START, &mut cx, &mut codecs).is_pending());
+            let mut slices = [IoSlice::new(&[]); 4];
+            assert_eq!(session.poll_transmit(&mut slices), 1);
+            (slices[0].as_ptr(), slices[0].len())
+        })
+        .collect();
+    assert_eq!(lent[0], lent[1], "one block of memory");
+    assert_eq!(lent[3], lent[4], "one block of memory");
+    let blocks: BTreeSet<_> = lent.iter().collect();
+    assert_eq!(blocks.len(), 3, "{lent:?}");
+    assert!(
+        lent[0].1 < 100 && lent[2].1 < 100 && lent[3].1 > 1_300,
+        "{lent:?}"
+    );
 }
