@@ -9,13 +9,19 @@ use std::sync::LazyLock;
 use tideway::BoxFuture;
 use tideway_driver::Net;
 use tideway_tokio::Tokio;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
 
 /// As a harness wants it.
 pub(crate) fn run(task: BoxFuture<'_, ()>) {
     RUNTIME.block_on(task);
+}
+
+/// On a runtime of its own, with one thread.
+pub(crate) fn alone(task: BoxFuture<'_, ()>) {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(task);
 }
 
 pub(crate) fn block_on<T>(task: impl Future<Output = T>) -> T {
