@@ -307,8 +307,8 @@ where
             tracing::error!(target: "tideway", peer = %origin.peer(), "closed: HTTP kept the stream of an upgrade");
             return;
         };
-        let mut read = Vec::from(http.read_buf);
-        read.extend_from_slice(&taken.unread);
+        // Copied, or an idle socket would keep all of hyper's buffer for the few bytes that came early.
+        let read = [&http.read_buf[..], &taken.unread].concat();
         let session = upgrade.start(rt.now().mono, &origin.fork(), read);
         rt.spawn(websocket(rt.clone(), seat, taken, session, alive));
     }

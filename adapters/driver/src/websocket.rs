@@ -2,7 +2,7 @@
 //! afresh at the upgrade, so that an idle socket holds nothing of HTTP, and no buffer: these belong to the thread.
 
 use std::cell::Cell;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io::IoSlice;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
@@ -28,20 +28,22 @@ const ROUNDS: usize = 16;
 /// When to look at a socket without a deadline: a timer must be set to something.
 const NEVER: Duration = Duration::from_secs(365 * 86_400);
 
-/// Serves one socket to its end, and keeps `_alive` until then.
-pub(crate) async fn websocket<R, S>(
+/// Serves one socket to its end, and keeps `alive` until then. No `async fn`: its future would have room for the arguments
+/// beside what is made of them.
+pub(crate) fn websocket<R, S, A>(
     rt: R,
     seat: Seat,
     taken: Taken<S>,
     session: Session,
-    _alive: impl Send + 'static,
-) where
+    alive: A,
+) -> impl Future<Output = ()> + Send + 'static
+where
     R: Runtime,
     S: Read + Write + Send + Unpin + 'static,
+    A: Send + 'static,
 {
     let first = session.poll_timeout().map(|(at, _)| at);
     let first = first.unwrap_or_else(|| rt.now().mono.plus(NEVER));
-    let mut sleep = pin!(rt.sleep_until(first));
     let mut task = Task {
         rt,
         stream: Some(taken.stream),
@@ -50,11 +52,15 @@ pub(crate) async fn websocket<R, S>(
         seat,
         alarm: Alarm::new(first),
         shut: false,
+        _alive: alive,
     };
-    poll_fn(|cx| tools::lent(|tools| task.poll(tools, sleep.as_mut(), cx))).await;
+    async move {
+        let mut sleep = pin!(task.rt.sleep_until(first));
+        poll_fn(|cx| tools::lent(|tools| task.poll(tools, sleep.as_mut(), cx))).await;
+    }
 }
 
-struct Task<R, S> {
+struct Task<R, S, A> {
     rt: R,
     /// `None` once it is closed; the handler may go on for a while.
     stream: Option<S>,
@@ -65,9 +71,11 @@ struct Task<R, S> {
     alarm: Alarm,
     /// Our half of the stream is closed.
     shut: bool,
+    /// Whoever waits for the end of sockets sees this one's once all of the above is gone.
+    _alive: A,
 }
 
-impl<R, S> Task<R, S>
+impl<R, S, A> Task<R, S, A>
 where
     R: Runtime,
     S: Read + Write + Send + Unpin + 'static,
