@@ -20,7 +20,7 @@ use super::head::{self, DEFLATED, FIN, opcode};
 use super::life::{Demand, Life};
 use super::out::Out;
 use super::phase::{On, Phase, TABLE, next};
-use super::run::Parcel;
+use super::run::{Parcel, Run};
 use crate::rng::{Rng, Seed};
 use crate::table::Transition;
 use crate::time::Mono;
@@ -334,11 +334,15 @@ impl Conn {
     /// # Errors
     ///
     /// [`SendError`]; what was not queued is lost then.
+    #[inline]
     pub fn send_parcel(&mut self, parcel: Parcel, codecs: &mut Codecs) -> Result<(), SendError> {
-        let mut run = match parcel {
-            Parcel::One(message) => return self.send(message, codecs),
-            Parcel::Run(run) => run,
-        };
+        match parcel {
+            Parcel::One(message) => self.send(message, codecs),
+            Parcel::Run(run) => self.send_run(run, codecs),
+        }
+    }
+
+    fn send_run(&mut self, mut run: Run, codecs: &mut Codecs) -> Result<(), SendError> {
         if self.keys.is_some() || self.compression.is_some() {
             return run.try_for_each(|message| self.send(message, codecs));
         }
@@ -348,6 +352,7 @@ impl Conn {
     }
 
     /// Whether messages of `bytes` can be sent.
+    #[inline]
     fn admit(&self, bytes: usize) -> Result<(), SendError> {
         let answers = matches!(self.phase, Phase::Replying | Phase::Last) && !self.asked;
         if !(self.is_open() || answers && !self.out.close_begun()) {

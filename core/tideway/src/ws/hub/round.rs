@@ -36,14 +36,16 @@ impl Reader {
 
 /// Polls a handler.
 pub(in crate::ws) fn during<T>(meeting: &Meeting, poll: impl FnOnce() -> T) -> T {
-    settle();
     let outer = READER.replace(Reader {
         meeting,
         behind: false,
     });
+    if !outer.meeting.is_null() {
+        // A handler blocks on an executor that polls another socket.
+        settle();
+    }
     let polled = poll();
     settle();
-    // Of a handler that blocks on an executor which polls another socket.
     READER.set(outer);
     polled
 }

@@ -14,7 +14,7 @@ use tideway_engine::ws::{Encoded, Parcel};
 use tideway_engine::{Mono, Rng};
 
 use super::super::Cause;
-use super::super::meeting::Meeting;
+use super::super::meeting::{Meeting, State};
 use super::{Hub, RoomError, round};
 
 /// Shards of a hub.
@@ -173,26 +173,34 @@ fn deliver(
     woken: &mut Vec<Waker>,
 ) {
     let mut state = to.lock();
-    let (was_open, mut wake) = (state.outbox.is_open(), false);
+    let was_open = state.outbox.is_open();
     let fits = |parcel: &Parcel| {
         matches!(parcel, Parcel::One(_)) || state.outbox.has_room(parcel.allocated())
     };
-    match alike.filter(|parcel| fits(parcel)) {
-        Some(parcel) => wake = state.outbox.offer(parcel, batch.policy(), 0).wake,
-        None => {
-            for item in batch.iter() {
-                let parcel = Parcel::One(item.frame.clone());
-                wake |= state.outbox.offer(&parcel, item.policy, item.key).wake;
-            }
-        }
-    }
+    let wake = match alike.filter(|parcel| fits(parcel)) {
+        Some(parcel) => state.outbox.offer(parcel, batch.policy(), 0).wake,
+        None => one_by_one(&mut state, batch),
+    };
     if was_open && !state.outbox.is_open() {
         state.cause = Some(Cause::Slow);
     }
     let wakes = state.after(wake);
     drop(state);
     woken.extend(wakes.task);
-    woken.extend(wakes.others);
+    if !wakes.others.is_empty() {
+        woken.extend(wakes.others);
+    }
+}
+
+/// Whether to wake the connection.
+#[cold]
+fn one_by_one(state: &mut State, batch: &Batch<'_, Encoded>) -> bool {
+    let mut wake = false;
+    for item in batch.iter() {
+        let parcel = Parcel::One(item.frame.clone());
+        wake |= state.outbox.offer(&parcel, item.policy, item.key).wake;
+    }
+    wake
 }
 
 impl Hub {
