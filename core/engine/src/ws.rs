@@ -4,7 +4,7 @@
 //! - [`Conn`] is one connection after its handshake.
 //! - [`handshake`] has the opening handshake of both sides as functions over header values, [`Deflate`] the
 //!   negotiation of compression.
-//! - [`Encoded`] is a message as it is sent, made once for all who receive it.
+//! - [`Encoded`] is a message as it is sent, made once for all who receive it; a [`Run`] is several, joined once.
 //! - [`Codecs`] are the compressors and inflaters, which a worker thread owns and lends.
 //!
 //! The rejected alternative is a machine with a read buffer of its own: kept, it costs each idle connection
@@ -27,6 +27,7 @@ mod life;
 mod mask;
 mod out;
 mod phase;
+mod run;
 #[cfg(test)]
 mod tests;
 mod utf8;
@@ -39,3 +40,4 @@ pub use deflate::{Deflate, DeflateConfig};
 pub use encoded::Encoded;
 pub use end::{End, Violation};
 pub use event::{Data, Event};
+pub use run::{Parcel, Run};

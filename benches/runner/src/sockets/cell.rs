@@ -49,7 +49,12 @@ pub(crate) static CELLS: [Cell; 12] = [
     cell(Part::Echo, "64 KiB × 16", binary(LARGE), 16),
     cell(Part::Echo, "1 KiB text × 1", text(USUAL), 1),
     cell(Part::Deflate, "1 KiB text × 1, compressed", text(USUAL), 1),
-    cell(Part::Deflate, "1 KiB text × 16, compressed", text(USUAL), 16),
+    cell(
+        Part::Deflate,
+        "1 KiB text × 16, compressed",
+        text(USUAL),
+        16,
+    ),
     cell(Part::Deflate, "64 KiB text × 1, compressed", text(LARGE), 1),
     cell(Part::Room, "128 B × 1 to 1 000", binary(128), 1),
     cell(Part::Room, "128 B × 16 to 1 000", binary(128), 16),

@@ -111,7 +111,11 @@ pub(crate) fn receive(mut stream: &TcpStream, cell: &Cell) -> Outcome<Vec<u8>> {
     let len = frame[2..]
         .iter()
         .fold(0, |len, byte| len << 8 | usize::from(*byte));
-    let len = if extra == 0 { usize::from(frame[1]) } else { len };
+    let len = if extra == 0 {
+        usize::from(frame[1])
+    } else {
+        len
+    };
     let head = frame.len();
     more(&mut frame, len)?;
     let deflated = frame[0] & 0x40 != 0;

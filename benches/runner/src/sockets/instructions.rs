@@ -1,4 +1,5 @@
-//! User instructions per message, by callgrind: two runs on one socket that differ in the number of messages only.
+//! User instructions per message that arrives, by callgrind: two runs that differ in the number of messages only, on one
+//! socket or in a small room.
 
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ use crate::table::number;
 /// Batches of each run.
 const FEW: usize = 200;
 const MANY: usize = 1_000;
+/// Members of the room: enough that what the publisher costs is little of what a delivery does.
+const MEMBERS: usize = 50;
 /// The tunable makes glibc copy by instructions that are counted, not by one that is counted once.
 pub(crate) const CALLGRIND: [&str; 5] = [
     "env",
@@ -26,21 +29,30 @@ pub(crate) const CALLGRIND: [&str; 5] = [
 pub(crate) fn run(options: &Options) -> Outcome<String> {
     let cells: Vec<&Cell> = CELLS
         .iter()
-        .filter(|cell| cell.part == Part::Echo && cell.payload.len <= 1 << 10)
+        .filter(|cell| matches!(cell.part, Part::Echo | Part::Room))
+        .filter(|cell| cell.payload.len <= 1 << 10)
         .collect();
-    let mut out = "\n#### user instructions per echo\n\n| server |".to_owned();
-    cells
-        .iter()
-        .for_each(|cell| out.push_str(&format!(" {} |", cell.name)));
+    let mut out =
+        "\n#### user instructions per echo, and per delivery in a room of 50\n\n| server |"
+            .to_owned();
+    for cell in &cells {
+        let name = cell.name.replace("1 000", "50");
+        out.push_str(&format!(" {name} |"));
+    }
     out.push_str(&format!("\n|---|{}\n", "---:|".repeat(cells.len())));
     for peer in peer::those(&options.peers, Part::Instructions) {
         out.push_str(&format!("| {} |", peer.name));
         for cell in &cells {
+            if peer::for_cell(&[peer], cell).is_empty() {
+                out.push_str("  |");
+                continue;
+            }
             eprintln!("instructions: {}, {}", peer.name, cell.name);
             let wrong = |e| format!("{}, {}: {e}", peer.name, cell.name);
             let few = measure(peer, cell, FEW).map_err(wrong)?;
             let many = measure(peer, cell, MANY).map_err(wrong)?;
-            let each = (many - few) / ((MANY - FEW) * cell.depth) as f64;
+            let messages = (MANY - FEW) * cell.depth * receivers(cell);
+            let each = (many - few) / messages as f64;
             out.push_str(&format!(" {} |", number(each)));
         }
         out.push('\n');
@@ -58,8 +70,13 @@ fn measure(peer: &'static Peer, cell: &Cell, batches: usize) -> Outcome<f64> {
         ..Start::plain(variant)
     };
     let mut server = start.start()?;
-    Load::connect(server.at, cell, 1)?.batches(batches, Duration::ZERO)?;
+    Load::connect(server.at, cell, receivers(cell))?.batches(batches, Duration::ZERO)?;
     collected(&server.stop())
+}
+
+/// How many sockets there are, each of which gets every message.
+fn receivers(cell: &Cell) -> usize {
+    if cell.is_room() { MEMBERS } else { 1 }
 }
 
 /// callgrind's total.

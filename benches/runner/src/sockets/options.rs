@@ -78,7 +78,9 @@ pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Outcome<Options>
             _ => return Err(format!("unknown argument: {word}\n{USAGE}")),
         }
     }
-    let of_parts = CELLS.iter().filter(|cell| options.parts.contains(&cell.part));
+    let of_parts = CELLS
+        .iter()
+        .filter(|cell| options.parts.contains(&cell.part));
     options.cells = match named {
         Some(cells) => {
             options.parts = Vec::new();

@@ -31,11 +31,7 @@ const fn server(name: &'static str, package: &'static str, parts: &'static [Part
 }
 
 /// The same server with compression switched on.
-const fn deflating(
-    name: &'static str,
-    announces: &'static str,
-    package: &'static str,
-) -> Sockets {
+const fn deflating(name: &'static str, announces: &'static str, package: &'static str) -> Sockets {
     Sockets {
         server: Peer {
             batteries: false,

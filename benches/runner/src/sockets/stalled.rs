@@ -52,7 +52,11 @@ pub(crate) fn run(options: &Options) -> Outcome<String> {
              | room | p99 in ms | ÷ without | messages the stalled ones missed |\n|---|---:|---:|---:|\n",
             peer.name, options.pairs
         ));
-        for (name, row) in [("without", &without), ("with", &with), ("without, again", &again)] {
+        for (name, row) in [
+            ("without", &without),
+            ("with", &with),
+            ("without, again", &again),
+        ] {
             let pairs = row.p99.iter().zip(&without.p99);
             let ratios: Vec<f64> = pairs.map(|(this, base)| this / base).collect();
             let (Some(p99), Some(ratio)) = (spread(&row.p99), spread(&ratios)) else {
@@ -101,7 +105,8 @@ fn measure(peer: &'static Peer, stalled: usize, to: &mut Outcomes) -> Outcome<()
     let count = 80;
     let mut times = load.batches(count, EVERY)?;
     times.sort();
-    to.p99.push(times[times.len() * 99 / 100].as_secs_f64() * 1e3);
+    to.p99
+        .push(times[times.len() * 99 / 100].as_secs_f64() * 1e3);
     let said = 1 + before * cell.depth + count;
     for stream in silent {
         // Its head takes four bytes.

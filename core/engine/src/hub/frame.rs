@@ -2,12 +2,17 @@
 
 use bytes::Bytes;
 
-use crate::ws::Encoded;
+use crate::ws::{Encoded, Parcel};
 
 /// Something to be sent, shared by reference: a clone must not copy the payload.
 pub trait Frame: Clone {
-    /// The memory it holds, in bytes as allocated. It must not change while the frame lives.
+    /// The memory it holds, in bytes as allocated. Nothing but [`shed`](Self::shed) changes it.
     fn allocated(&self) -> usize;
+
+    /// Gives up its oldest message, if it has several. `false`: it is one, and stays as it is.
+    fn shed(&mut self) -> bool {
+        false
+    }
 }
 
 impl Frame for Bytes {
@@ -20,5 +25,21 @@ impl Frame for Bytes {
 impl Frame for Encoded {
     fn allocated(&self) -> usize {
         self.len()
+    }
+}
+
+impl Frame for Parcel {
+    fn allocated(&self) -> usize {
+        match self {
+            Parcel::One(message) => message.allocated(),
+            Parcel::Run(run) => run.allocated(),
+        }
+    }
+
+    fn shed(&mut self) -> bool {
+        match self {
+            Parcel::Run(run) if run.len() > 1 => run.next().is_some(),
+            _ => false,
+        }
     }
 }

@@ -36,7 +36,7 @@ impl Default for Limits {
 /// The outgoing side of one connection.
 ///
 /// - **A** questions: [`is_done`](Self::is_done), [`is_open`](Self::is_open), [`queued`](Self::queued),
-///   [`len`](Self::len), [`nobody_waits`](Self::nobody_waits), [`dropped`](Self::dropped)
+///   [`len`](Self::len), [`has_room`](Self::has_room), [`nobody_waits`](Self::nobody_waits), [`dropped`](Self::dropped)
 /// - **B** inputs, which never fail: [`handle_written`](Self::handle_written), [`handle_gone`](Self::handle_gone)
 /// - **C** commands: [`offer`](Self::offer) from whoever does not wait, [`send`](Self::send),
 ///   [`send_from`](Self::send_from), [`wait`](Self::wait), [`redeem`](Self::redeem), [`withdraw`](Self::withdraw) from whoever does,
@@ -219,6 +219,12 @@ impl<F: Frame> Outbox<F> {
     pub fn handle_gone(&mut self) {
         self.step(Event::Gone);
         self.taken = 0;
+    }
+
+    /// Whether [`offer`](Self::offer) would queue a frame of `bytes` as allocated, and drop nothing for it.
+    #[must_use]
+    pub fn has_room(&self, bytes: usize) -> bool {
+        self.phase == Phase::Open && self.fits(bytes)
     }
 
     /// Queues a frame that nobody waits for; if there is no room, `policy` says what happens. `key` tells
@@ -434,12 +440,25 @@ impl<F: Frame> Outbox<F> {
         }
         while !self.fits(bytes) {
             let oldest = self.queue.iter().position(|slot| slot.fate != Fate::Sent);
-            if oldest.and_then(|at| self.remove(at)).is_none() {
+            if oldest.and_then(|at| self.shed(at)).is_none() {
                 return false;
             }
             self.dropped += 1;
         }
         true
+    }
+
+    /// Drops the oldest message of a slot that may be dropped.
+    fn shed(&mut self, at: usize) -> Option<()> {
+        let frame = &mut self.queue.get_mut(at)?.frame;
+        let before = frame.allocated();
+        if !frame.shed() {
+            return self.remove(at).map(drop);
+        }
+        let less = before - frame.allocated();
+        self.frames -= less;
+        self.droppable -= less;
+        Some(())
     }
 
     fn replace(&mut self, fate: Fate) {

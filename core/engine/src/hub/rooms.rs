@@ -78,6 +78,8 @@ pub struct Rooms<M, F> {
     vacant: Vec<u32>,
     /// Those with something to hand out, each once.
     ready: VecDeque<u32>,
+    /// How often some of them handed out.
+    steps: u64,
     alarms: Alarms,
     numbers: Numbers,
     /// The version given last to a list of users.
@@ -119,6 +121,7 @@ impl<M: Clone, F: Frame> Rooms<M, F> {
             rooms: Vec::new(),
             vacant: Vec::new(),
             ready: VecDeque::new(),
+            steps: 0,
             alarms: Alarms::new(),
             numbers: Numbers::new(numbers::KEPT, keyed.clone()),
             version: 0,
@@ -364,6 +367,7 @@ impl<M: Clone, F: Frame> Rooms<M, F> {
             entries: &kept,
             to: conn,
             policy,
+            alike: None,
         };
         let frames = batch.iter().count();
         if frames > 0 {
@@ -385,7 +389,8 @@ impl<M: Clone, F: Frame> Rooms<M, F> {
                 continue;
             };
             let before = room.bytes;
-            let step = room.fan(left, &mut self.budget, &mut deliver);
+            self.steps += 1;
+            let step = room.fan(left, self.steps, &mut self.budget, &mut deliver);
             self.counts.log -= before - room.bytes;
             self.counts.delivered += step.delivered;
             left -= step.used.min(left);

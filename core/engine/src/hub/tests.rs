@@ -5,6 +5,7 @@ mod failures;
 mod failures_between_nodes;
 mod model;
 mod outboxes;
+mod runs;
 
 use bytes::Bytes;
 

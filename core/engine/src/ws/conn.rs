@@ -20,6 +20,7 @@ use super::head::{self, DEFLATED, FIN, opcode};
 use super::life::{Demand, Life};
 use super::out::Out;
 use super::phase::{On, Phase, TABLE, next};
+use super::run::{Parcel, Run};
 use crate::rng::{Rng, Seed};
 use crate::table::Transition;
 use crate::time::Mono;
@@ -322,15 +323,44 @@ impl Conn {
     ///
     /// [`SendError`]; the message is lost then.
     pub fn send(&mut self, message: Encoded, codecs: &mut Codecs) -> Result<(), SendError> {
+        self.admit(message.len())?;
+        let frame = self.frame(message, codecs);
+        self.out.push(frame);
+        Ok(())
+    }
+
+    /// [`send`](Self::send)s one message or several: these as one piece, unless they have to be compressed or masked.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`]; what was not queued is lost then.
+    #[inline]
+    pub fn send_parcel(&mut self, parcel: Parcel, codecs: &mut Codecs) -> Result<(), SendError> {
+        match parcel {
+            Parcel::One(message) => self.send(message, codecs),
+            Parcel::Run(run) => self.send_run(run, codecs),
+        }
+    }
+
+    fn send_run(&mut self, mut run: Run, codecs: &mut Codecs) -> Result<(), SendError> {
+        if self.keys.is_some() || self.compression.is_some() {
+            return run.try_for_each(|message| self.send(message, codecs));
+        }
+        self.admit(run.bytes())?;
+        self.out.push(run.into_frame());
+        Ok(())
+    }
+
+    /// Whether messages of `bytes` can be sent.
+    #[inline]
+    fn admit(&self, bytes: usize) -> Result<(), SendError> {
         let answers = matches!(self.phase, Phase::Replying | Phase::Last) && !self.asked;
         if !(self.is_open() || answers && !self.out.close_begun()) {
             return Err(SendError::Closed);
         }
-        if !self.has_room(message.len()) {
+        if !self.has_room(bytes) {
             return Err(SendError::Full);
         }
-        let frame = self.frame(message, codecs);
-        self.out.push(frame);
         Ok(())
     }
 

@@ -219,6 +219,23 @@ impl Encoded {
         self.frame
     }
 
+    /// Appends the frame to `to`.
+    pub(super) fn put(&self, to: &mut Vec<u8>) {
+        to.extend_from_slice(&self.frame.front);
+        to.extend_from_slice(&self.frame.rest);
+    }
+
+    /// The same message, if `frame` is a copy of its whole frame.
+    pub(super) fn lying_in(&self, frame: Bytes) -> Self {
+        Self {
+            frame: Frame {
+                front: frame,
+                rest: Bytes::new(),
+            },
+            deflated: self.deflated.clone(),
+        }
+    }
+
     /// Looks at the compressed frame for a window of `bits`; `None` if it is no smaller than the plain one.
     pub(super) fn with_deflated<T>(
         &self,

@@ -37,6 +37,7 @@ mod member;
 mod mind;
 mod nodes;
 mod room;
+pub(super) mod round;
 mod shard;
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use tideway_engine::hub::{Close, Limits, Outbox, Ticket};
-use tideway_engine::ws::{Config, Encoded, Role};
+use tideway_engine::ws::{Config, Parcel, Role};
 
 use super::hub::Membership;
 use super::{Cause, Closed, Message};
@@ -33,7 +33,7 @@ pub(super) struct State {
     inbox: Inbox,
     /// What `inbox` holds, in bytes as allocated.
     held: usize,
-    pub(super) outbox: Outbox<Encoded>,
+    pub(super) outbox: Outbox<Parcel>,
     /// Why the outbox was told to close.
     pub(super) cause: Option<Cause>,
     /// Sends that wait for room.
@@ -229,9 +229,14 @@ impl State {
         Ok((Some(message), wakes))
     }
 
+    /// Whether a message waits.
+    pub(super) fn has_message(&self) -> bool {
+        self.inbox.first.is_some()
+    }
+
     /// Whether the reader may still answer what came before the end.
     pub(super) fn may_answer(&self) -> bool {
-        !self.seen && (self.reader.is_none() || self.inbox.first.is_some())
+        !self.seen && (self.reader.is_none() || self.has_message())
     }
 
     /// Whether the reader has seen the end.

@@ -12,6 +12,7 @@ use tideway_engine::ws::{CloseCode, Codecs, Config, Conn, Deflate, End, Role};
 use tideway_engine::{Mono, Seed};
 
 use super::closed::OnClose;
+use super::hub::round;
 use super::meeting::Meeting;
 use super::{Cause, Closed, Message, Socket};
 use crate::error::caught;
@@ -429,7 +430,7 @@ impl Session {
         let Some(handler) = &mut self.handler else {
             return;
         };
-        let polled = caught(|| handler.as_mut().poll(cx));
+        let polled = round::during(&self.meeting, || caught(|| handler.as_mut().poll(cx)));
         let (close, cause) = match polled {
             Ok(Poll::Pending) => return,
             Ok(Poll::Ready(())) => (Close::DONE, Cause::Handler),
@@ -476,11 +477,11 @@ impl Session {
                     let sent = if self.deflates {
                         // Nobody waits for the lock while it is compressed.
                         drop(state);
-                        let sent = self.conn.send(frame, codecs);
+                        let sent = self.conn.send_parcel(frame, codecs);
                         state = self.meeting.lock();
                         sent
                     } else {
-                        self.conn.send(frame, codecs)
+                        self.conn.send_parcel(frame, codecs)
                     };
                     if sent.is_err() {
                         refused = true;

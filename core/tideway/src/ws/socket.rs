@@ -10,8 +10,9 @@ use std::task::{Context, Poll};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tideway_engine::hub::{self, Close, Frame, Ticket};
-use tideway_engine::ws::{CloseCode, CloseError, Encoded, MAX_REASON};
+use tideway_engine::ws::{CloseCode, CloseError, Encoded, MAX_REASON, Parcel};
 
+use super::hub::round;
 use super::meeting::{Meeting, Share};
 use super::{Cause, Closed, Message};
 
@@ -199,7 +200,11 @@ impl Receiver {
     }
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
-        let taken = self.0.lock().take(cx.waker());
+        let mut state = self.0.lock();
+        let taken = state.take(cx.waker());
+        let behind = state.has_message();
+        drop(state);
+        round::read(&self.0, behind);
         let Ok((message, wakes)) = taken else {
             return Poll::Pending;
         };
@@ -226,7 +231,7 @@ impl Sender {
     pub fn send(&self, message: impl Into<Encoded>) -> Sending<'_> {
         Sending {
             meeting: &self.0,
-            frame: Some(message.into()),
+            frame: Some(Parcel::One(message.into())),
             ticket: None,
         }
     }
@@ -237,7 +242,8 @@ impl Sender {
     ///
     /// [`SendError`]; the message is lost then.
     pub fn try_send(&self, message: impl Into<Encoded>) -> Result<(), SendError> {
-        let mut frame = Some(message.into());
+        round::settle();
+        let mut frame = Some(Parcel::One(message.into()));
         let mut state = self.0.lock();
         let wake = state.outbox.send_from(&mut frame)?;
         let wakes = state.after(wake);
@@ -264,6 +270,7 @@ impl Sender {
         if reason.len() > MAX_REASON {
             return Err(CloseError::ReasonTooLong);
         }
+        round::settle();
         let mut state = self.0.lock();
         if !state.outbox.is_open() {
             return Err(CloseError::Closed);
@@ -316,7 +323,7 @@ impl Json {
 pub struct Sending<'a> {
     meeting: &'a Meeting,
     /// `None` once it is queued.
-    frame: Option<Encoded>,
+    frame: Option<Parcel>,
     /// Its place in the line.
     ticket: Option<Ticket>,
 }
@@ -325,6 +332,7 @@ impl Future for Sending<'_> {
     type Output = Result<(), SendError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        round::settle();
         let this = &mut *self;
         let mut state = this.meeting.lock();
         let mut sent = match (this.ticket, &this.frame) {

@@ -257,6 +257,7 @@ pub struct Batch<'a, F> {
     pub(super) entries: &'a [Entry<F>],
     pub(super) to: Conn,
     pub(super) policy: Policy,
+    pub(super) alike: Option<u64>,
 }
 
 /// One frame of a batch: offer it to the member's outbox with its policy and key.
@@ -281,8 +282,21 @@ impl<'a, F> Batch<'a, F> {
         self.to
     }
 
+    /// The room's.
+    #[must_use]
+    pub const fn policy(&self) -> Policy {
+        self.policy
+    }
+
+    /// A number that all have in common who get the same frames at once: what is made of these for one member serves the
+    /// others. `None` for frames that replace each other, and for whoever gets only some.
+    #[must_use]
+    pub const fn alike(&self) -> Option<u64> {
+        self.alike
+    }
+
     /// The frames.
-    pub fn iter(&self) -> impl Iterator<Item = Item<'a, F>> + use<'a, F> {
+    pub fn iter(&self) -> impl Iterator<Item = Item<'a, F>> + Clone + use<'a, F> {
         let (to, policy) = (self.to, self.policy);
         self.entries
             .iter()

@@ -1,6 +1,6 @@
 //! One topic on this node: its members and the frames still to be handed out to them, in one order.
 
-use super::super::{Conn, Frame, Position, Topic};
+use super::super::{Conn, Frame, Policy, Position, Topic};
 use super::presence::Presence;
 use super::remote::Far;
 use super::{Batch, Rules};
@@ -199,10 +199,11 @@ impl<M, F: Frame> Room<M, F> {
         self.batch.is_empty() && self.pending.is_empty()
     }
 
-    /// Hands the batch out to the next members, looking at no more than `limit` slots.
+    /// Hands the batch out to the next members, looking at no more than `limit` slots. No other such step has its `number`.
     pub(super) fn fan(
         &mut self,
         limit: usize,
+        number: u64,
         budget: &mut Budget,
         deliver: &mut impl FnMut(&M, Batch<'_, F>),
     ) -> Step {
@@ -219,6 +220,7 @@ impl<M, F: Frame> Room<M, F> {
         };
         let end = self.slots.len().min(self.cursor + limit);
         step.used = end - self.cursor;
+        let alike = (self.rules.policy != Policy::Conflate).then_some(number);
         for member in self.slots[self.cursor..end].iter_mut().flatten() {
             // A member that joined amid the batch gets only what was published after it joined.
             let skip = member.from.saturating_sub(first) as usize;
@@ -236,15 +238,14 @@ impl<M, F: Frame> Room<M, F> {
                 continue;
             }
             step.delivered += meant;
-            let (to, policy) = (member.conn, self.rules.policy);
-            deliver(
-                &member.to,
-                Batch {
-                    entries,
-                    to,
-                    policy,
-                },
-            );
+            let all = meant == self.batch.len() as u64;
+            let batch = Batch {
+                entries,
+                to: member.conn,
+                policy: self.rules.policy,
+                alike: alike.filter(|_| all),
+            };
+            deliver(&member.to, batch);
         }
         self.cursor = end;
         if end == self.slots.len() {

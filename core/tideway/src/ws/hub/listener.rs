@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tideway_engine::hub::{Frame as _, Outgoing};
-use tideway_engine::ws::{Config, Encoded, Role};
+use tideway_engine::ws::{Config, Encoded, Parcel, Role, Run};
 
 use super::super::meeting::Meeting;
 use super::super::{Sender, Socket};
@@ -16,13 +16,19 @@ use super::super::{Sender, Socket};
 pub struct Listener {
     sender: Sender,
     meeting: Arc<Meeting>,
+    /// What came with the last message, and what the outbox counts for all of it.
+    rest: Option<(Run, usize)>,
 }
 
 impl Listener {
     pub(super) fn new() -> Self {
         let meeting = Arc::new(Meeting::new(&Config::default(), None, Role::Server));
         let (sender, _) = Socket::new(&meeting).split();
-        Self { sender, meeting }
+        Self {
+            sender,
+            meeting,
+            rest: None,
+        }
     }
 
     /// The next message; `None` once there will be none, for it was too slow for
@@ -32,12 +38,26 @@ impl Listener {
     }
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Encoded>> {
+        if let Some((run, bytes)) = &mut self.rest {
+            let (message, bytes) = (run.next(), *bytes);
+            if run.len() == 0 {
+                self.rest = None;
+                self.meeting.lock().outbox.handle_written(bytes);
+            }
+            return Poll::Ready(message);
+        }
         let mut state = self.meeting.lock();
         state.attend(cx.waker());
         match state.outbox.poll() {
-            Some(Outgoing::Frame(frame)) => {
-                state.outbox.handle_written(frame.allocated());
-                Poll::Ready(Some(frame))
+            Some(Outgoing::Frame(Parcel::One(message))) => {
+                state.outbox.handle_written(message.allocated());
+                Poll::Ready(Some(message))
+            }
+            Some(Outgoing::Frame(Parcel::Run(mut run))) => {
+                let bytes = run.allocated();
+                let message = run.next();
+                self.rest = Some((run, bytes));
+                Poll::Ready(message)
             }
             Some(Outgoing::Close(_)) => Poll::Ready(None),
             None if state.outbox.is_done() => Poll::Ready(None),

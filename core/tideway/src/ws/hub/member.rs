@@ -6,7 +6,7 @@ use tideway_engine::hub::{Conn, Join, Joined, Rules, Topic};
 
 use super::super::meeting::Meeting;
 use super::shard::each;
-use super::{Hub, RoomError};
+use super::{Hub, RoomError, round};
 
 /// A socket's part in a hub. It is kept under the socket's lock.
 #[derive(Default)]
@@ -97,6 +97,7 @@ impl Hub {
 
     /// Ends a membership; whether there was one.
     pub(super) fn leave(&self, topic: &Topic, meeting: &Meeting) -> bool {
+        round::settle();
         let Some(conn) = meeting.lock().membership.conn(self) else {
             return false;
         };

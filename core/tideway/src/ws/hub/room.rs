@@ -109,6 +109,9 @@ impl Room {
     /// Sends a message to all members, on all nodes the room reaches. It never waits: what finds no room in a slow member's
     /// queue is dealt with by the room's policy.
     ///
+    /// From a socket's handler that has received the next message already it may go out together with what that one leads
+    /// to: at the latest when the handler waits for anything, sends, leaves, or has published 16 KiB.
+    ///
     /// # Errors
     ///
     /// [`RoomError`]; nobody gets it then.

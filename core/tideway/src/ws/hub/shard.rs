@@ -7,14 +7,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use tideway_engine::hub::{
-    Batch, Config, Conn, Counts, HOLD, Joined, Post, Reach, Refused, Rooms, Rules, Topic, Turn,
+    Batch, Config, Conn, Counts, Frame as _, HOLD, Joined, Post, Reach, Refused, Rooms, Rules,
+    Topic, Turn,
 };
-use tideway_engine::ws::Encoded;
+use tideway_engine::ws::{Encoded, Parcel};
 use tideway_engine::{Mono, Rng};
 
 use super::super::Cause;
-use super::super::meeting::Meeting;
-use super::{Hub, RoomError};
+use super::super::meeting::{Meeting, State};
+use super::{Hub, RoomError, round};
 
 /// Shards of a hub.
 pub(super) const COUNT: usize = 16;
@@ -29,6 +30,8 @@ pub(super) struct Shard {
     pub(super) minded: Option<Mono>,
     /// Whom to wake once the lock is free.
     woken: Vec<Waker>,
+    /// The turn to hand out is free: a [`round`](super::round) has held back what there is.
+    held: bool,
 }
 
 enum Wait {
@@ -44,6 +47,7 @@ impl Shards {
                 waiting: BTreeMap::new(),
                 minded: None,
                 woken: Vec::new(),
+                held: false,
             })
         }))
     }
@@ -115,11 +119,37 @@ impl Shard {
         }
     }
 
+    /// Hands out if the turn is the caller's, or free; later if `hold`.
+    fn turn(&mut self, turn: Turn, hold: bool) -> Turn {
+        let free = std::mem::take(&mut self.held);
+        if turn == Turn::Done && !free {
+            return Turn::Done;
+        }
+        self.held = hold;
+        if hold { Turn::Done } else { self.fan() }
+    }
+
     /// Hands out to as many as one hold of the lock serves.
     pub(super) fn fan(&mut self) -> Turn {
-        let woken = &mut self.woken;
-        self.rooms.fan(HOLD, |to, batch| deliver(to, &batch, woken))
+        let (woken, mut joined) = (&mut self.woken, None);
+        self.rooms.fan(HOLD, |to, batch| {
+            let alike = alike(&batch, &mut joined);
+            deliver(to, &batch, alike, woken);
+        })
     }
+}
+
+/// The frames of a batch as one, made for the first of those who get the same.
+fn alike<'a>(
+    batch: &Batch<'_, Encoded>,
+    joined: &'a mut Option<(u64, Option<Parcel>)>,
+) -> Option<&'a Parcel> {
+    let number = batch.alike()?;
+    if joined.as_ref().is_none_or(|(last, _)| *last != number) {
+        let parcel = Parcel::join(batch.iter().map(|item| item.frame));
+        *joined = Some((number, parcel));
+    }
+    joined.as_ref()?.1.as_ref()
 }
 
 /// Lets other tasks of the thread work.
@@ -135,20 +165,42 @@ pub(super) async fn others_turn() {
     .await;
 }
 
-/// Queues frames for one socket.
-fn deliver(to: &Meeting, batch: &Batch<'_, Encoded>, woken: &mut Vec<Waker>) {
+/// Queues frames for one socket: one by one unless they all find room, for then each is dealt with by the policy.
+fn deliver(
+    to: &Meeting,
+    batch: &Batch<'_, Encoded>,
+    alike: Option<&Parcel>,
+    woken: &mut Vec<Waker>,
+) {
     let mut state = to.lock();
-    let (was_open, mut wake) = (state.outbox.is_open(), false);
-    for item in batch.iter() {
-        wake |= state.outbox.offer(item.frame, item.policy, item.key).wake;
-    }
+    let was_open = state.outbox.is_open();
+    let fits = |parcel: &Parcel| {
+        matches!(parcel, Parcel::One(_)) || state.outbox.has_room(parcel.allocated())
+    };
+    let wake = match alike.filter(|parcel| fits(parcel)) {
+        Some(parcel) => state.outbox.offer(parcel, batch.policy(), 0).wake,
+        None => one_by_one(&mut state, batch),
+    };
     if was_open && !state.outbox.is_open() {
         state.cause = Some(Cause::Slow);
     }
     let wakes = state.after(wake);
     drop(state);
     woken.extend(wakes.task);
-    woken.extend(wakes.others);
+    if !wakes.others.is_empty() {
+        woken.extend(wakes.others);
+    }
+}
+
+/// Whether to wake the connection.
+#[cold]
+fn one_by_one(state: &mut State, batch: &Batch<'_, Encoded>) -> bool {
+    let mut wake = false;
+    for item in batch.iter() {
+        let parcel = Parcel::One(item.frame.clone());
+        wake |= state.outbox.offer(&parcel, item.policy, item.key).wake;
+    }
+    wake
 }
 
 impl Hub {
@@ -180,19 +232,25 @@ impl Hub {
     ) -> Result<(), RoomError> {
         self.reaches(rules)?;
         let (now, at) = (self.now(), self.shard_of(topic));
+        let bytes = post.frame.allocated();
+        let holds = round::holds(bytes);
         loop {
             let turn = self.visit(at, |shard| {
                 match shard.rooms.publish(now, topic, rules, post.clone()) {
-                    Ok(Turn::Yours) => Ok(shard.fan()),
+                    Ok(turn) => Ok(shard.turn(turn, holds)),
                     Err(Refused::Busy) => {
                         // Whoever has the turn goes on with it.
                         let _ = shard.fan();
                         Err(Refused::Busy)
                     }
-                    other => other,
+                    Err(refused) => Err(refused),
                 }
             });
             match turn {
+                Ok(Turn::Done) if holds => {
+                    round::owe(self, at, bytes);
+                    return Ok(());
+                }
                 Ok(Turn::Done) => return Ok(()),
                 Ok(Turn::Yours) => {
                     self.hand_out(at);
@@ -201,6 +259,13 @@ impl Hub {
                 Err(Refused::Busy) => {}
                 Err(refused) => return Err(refused.into()),
             }
+        }
+    }
+
+    /// Hands out what a round held back, unless somebody did since.
+    pub(super) fn release(&self, at: usize) {
+        if self.visit(at, |shard| shard.turn(Turn::Done, false)) == Turn::Yours {
+            self.hand_out(at);
         }
     }
 

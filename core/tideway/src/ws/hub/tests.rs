@@ -6,8 +6,8 @@ use std::sync::Mutex;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use tideway_engine::hub::{Join, Joined, Outgoing, Policy, Post, Reach};
-use tideway_engine::ws::{Codecs, Config, Deflate, Encoded, Role};
+use tideway_engine::hub::{Frame as _, Join, Joined, Outgoing, Policy, Post, Reach};
+use tideway_engine::ws::{CloseCode, Codecs, Config, Deflate, Encoded, Parcel, Role};
 
 use super::*;
 use crate::testing::VirtualTasks;
@@ -40,15 +40,26 @@ fn socket() -> (Socket, Arc<Meeting>) {
 
 /// What a socket's connection takes.
 fn taken(meeting: &Meeting) -> Vec<String> {
+    pieces(meeting).concat()
+}
+
+/// The same, by what is queued as one.
+fn pieces(meeting: &Meeting) -> Vec<Vec<String>> {
     let mut state = meeting.lock();
     let mut all = Vec::new();
     while let Some(out) = state.outbox.poll() {
         match out {
-            Outgoing::Frame(frame) => {
-                state.outbox.handle_written(frame.len());
-                all.push(String::from_utf8_lossy(frame.payload()).into_owned());
+            Outgoing::Frame(parcel) => {
+                state.outbox.handle_written(parcel.allocated());
+                let messages: Vec<Encoded> = match parcel {
+                    Parcel::One(message) => vec![message],
+                    Parcel::Run(run) => run.collect(),
+                };
+                let text =
+                    |message: &Encoded| String::from_utf8_lossy(message.payload()).into_owned();
+                all.push(messages.iter().map(text).collect());
             }
-            Outgoing::Close(close) => all.push(format!("close {}", close.code)),
+            Outgoing::Close(close) => all.push(vec![format!("close {}", close.code)]),
         }
     }
     all
@@ -181,6 +192,109 @@ fn a_room_larger_than_a_hold_is_served_by_a_task_in_one_order() {
     tasks.run_ready();
     assert_eq!(hub.counts().log, 0);
     assert_eq!(hub.counts().delivered, 3_000 * 3_002);
+}
+
+#[test]
+fn what_is_published_while_more_waits_to_be_read_goes_out_as_one_piece() {
+    let (hub, _) = hub_with(None);
+    let room = hub.room("busy").unwrap();
+    let [(first, me), (_second, other), (third, slow)] = [(); 3].map(|()| socket());
+    for meeting in [&me, &other, &slow] {
+        now(room.join(&Socket::new(meeting))).unwrap();
+    }
+    let mut history = hub.listener();
+    now(room.join(&history)).unwrap();
+    let nobody_has_any = || [&me, &other, &slow].iter().all(|it| taken(it).is_empty());
+    round::during(&me, || {
+        round::read(&other, true);
+        room.publish("not the one that is polled").unwrap();
+        for meeting in [&me, &other, &slow] {
+            assert_eq!(pieces(meeting), [["not the one that is polled"]]);
+        }
+        round::read(&me, true);
+        room.publish("1").unwrap();
+        room.publish_except("2", &third).unwrap();
+        room.publish("3").unwrap();
+        assert!(nobody_has_any());
+        round::read(&me, false);
+        room.publish("4").unwrap();
+        assert_eq!(pieces(&me), [["1", "2", "3", "4"]]);
+        assert_eq!(taken(&slow), ["1", "3", "4"]);
+        assert_eq!(taken(&other), ["1", "2", "3", "4"]);
+        // The handler does not wait for what it took to lead to something.
+        round::read(&me, true);
+        room.publish("5").unwrap();
+        assert!(nobody_has_any());
+    });
+    assert_eq!(pieces(&other), [["5"]]);
+    round::during(&me, || {
+        room.publish("no message was read since").unwrap();
+        assert_eq!(taken(&other), ["no message was read since"]);
+        for n in 0..40 {
+            round::read(&me, n < 39);
+            room.publish("x".repeat(1_000)).unwrap();
+            assert!(hub.counts().log <= 20 << 10);
+            if n % 7 == 6 {
+                taken(&me);
+                taken(&slow);
+            }
+        }
+    });
+    drop(first);
+    let heard = std::iter::from_fn(|| futures_util::FutureExt::now_or_never(history.recv())?);
+    let heard: Vec<_> = heard.map(|it| it.payload().len()).collect();
+    assert_eq!(heard.len(), 47, "one by one");
+    assert_eq!(heard[1..6], [1; 5]);
+    let queued = history.as_ref().meeting().lock().outbox.queued();
+    assert!(queued < 400, "{queued} bytes are more than its spare slots");
+}
+
+#[test]
+fn nothing_overtakes_what_is_held_back() {
+    let (hub, _) = hub_with(None);
+    let (room, other) = (hub.room("a").unwrap(), hub.room("b").unwrap());
+    let (socket, me) = socket();
+    now(room.join(&socket)).unwrap();
+    now(other.join(&socket)).unwrap();
+    let hold = |what: &str| {
+        round::read(&me, true);
+        room.publish(what).unwrap();
+        other.publish(what.to_uppercase()).unwrap();
+        assert!(taken(&me).is_empty(), "{what} is held back");
+    };
+    let behind_it = || {
+        let mut got = taken(&me);
+        // Of two rooms, in any order.
+        got[..2].sort();
+        got
+    };
+    round::during(&me, || {
+        hold("x");
+        now(socket.send("y")).unwrap();
+        assert_eq!(behind_it(), ["X", "x", "y"]);
+        hold("x");
+        AsRef::<Sender>::as_ref(&socket).try_send("y").unwrap();
+        assert_eq!(behind_it(), ["X", "x", "y"]);
+        hold("x");
+        let elsewhere = room.clone();
+        let publish = move || elsewhere.publish("of another thread").unwrap();
+        #[expect(clippy::disallowed_methods, reason = "whoever else publishes")]
+        let published = std::thread::spawn(publish).join();
+        published.unwrap();
+        assert_eq!(taken(&me)[..2], ["x", "of another thread"]);
+        now(socket.send("y")).unwrap();
+        assert_eq!(taken(&me).last().unwrap(), "y");
+        hold("x");
+        room.leave(&socket);
+        assert_eq!(behind_it(), ["X", "x"]);
+        now(room.join(&socket)).unwrap();
+        hold("x");
+        let (_, inner) = self::socket();
+        round::during(&inner, || assert_eq!(behind_it(), ["X", "x"]));
+        hold("x");
+        socket.close(CloseCode::NORMAL, "").unwrap();
+        assert_eq!(behind_it(), ["X", "x", "close 1000"]);
+    });
 }
 
 #[test]

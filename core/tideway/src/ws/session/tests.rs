@@ -1,5 +1,7 @@
 //! A session against a client machine, in memory and virtual time.
 
+mod publishing;
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Wake;
