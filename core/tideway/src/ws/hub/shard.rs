@@ -148,7 +148,7 @@ fn deliver(to: &Meeting, batch: &Batch<'_, Encoded>, woken: &mut Vec<Waker>) {
     let wakes = state.after(wake);
     drop(state);
     woken.extend(wakes.task);
-    woken.extend(wakes.others);
+    woken.extend(wakes.others.into_iter().flatten());
 }
 
 impl Hub {
