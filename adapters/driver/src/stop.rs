@@ -119,9 +119,16 @@ pub(crate) struct Seat {
 impl Seat {
     /// Makes sure the current task is the one woken; takes the lock only when it was not, and then
     /// says true.
+    #[inline]
     pub(crate) fn register(&mut self, cx: &Context<'_>) -> bool {
+        match &self.place {
+            Some((_, waker)) if waker.will_wake(cx.waker()) => false,
+            _ => self.sit(cx),
+        }
+    }
+
+    fn sit(&mut self, cx: &Context<'_>) -> bool {
         match &mut self.place {
-            Some((_, waker)) if waker.will_wake(cx.waker()) => return false,
             Some((place, waker)) => {
                 waker.clone_from(cx.waker());
                 self.stop.slots().wakers[*place] = Some(waker.clone());

@@ -216,6 +216,7 @@ where
 }
 
 /// What is to be written, in order, as many pieces as fit.
+#[inline]
 fn lend<'a, 'b>(
     unsent: &'a [u8],
     session: &'a Session,
@@ -247,14 +248,16 @@ pub(crate) mod tools {
     /// Runs `work` with this thread's tools. A handler that blocks on an executor which polls another socket has
     /// that one make tools of its own.
     pub(crate) fn lent<T>(work: impl FnOnce(&mut Tools) -> T) -> T {
-        let mut tools = TOOLS.take().unwrap_or_else(|| {
-            Box::new(Tools {
-                buffer: vec![0; BUFFER].into(),
-                codecs: Codecs::default(),
-            })
-        });
-        let done = work(&mut tools);
-        TOOLS.set(Some(tools));
-        done
+        TOOLS.with(|place| {
+            let mut tools = place.take().unwrap_or_else(|| {
+                Box::new(Tools {
+                    buffer: vec![0; BUFFER].into(),
+                    codecs: Codecs::default(),
+                })
+            });
+            let done = work(&mut tools);
+            place.set(Some(tools));
+            done
+        })
     }
 }

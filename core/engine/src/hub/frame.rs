@@ -23,6 +23,7 @@ impl Frame for Bytes {
 
 /// As a server sends it; what is kept compressed beside it counts for whoever published it.
 impl Frame for Encoded {
+    #[inline]
     fn allocated(&self) -> usize {
         self.len()
     }

@@ -513,7 +513,14 @@ impl<F: Frame> Outbox<F> {
     }
 
     /// Sets room aside for those next in line.
+    #[inline]
     fn grant(&mut self) {
+        if self.line.is_some() {
+            self.grant_line();
+        }
+    }
+
+    fn grant_line(&mut self) {
         while let Some(bytes) = self.head()
             && self.phase == Phase::Open
         {

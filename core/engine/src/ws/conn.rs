@@ -197,12 +197,14 @@ impl Conn {
     }
 
     /// Bytes that wait to be sent.
+    #[inline]
     #[must_use]
     pub fn queued(&self) -> usize {
         self.out.len()
     }
 
     /// Whether [`send`](Self::send) takes a message of this [`Encoded::len`] now.
+    #[inline]
     #[must_use]
     pub fn has_room(&self, len: usize) -> bool {
         let waiting = self.out.data();
@@ -251,6 +253,7 @@ impl Conn {
     }
 
     /// `bytes` of what [`poll_transmit`](Self::poll_transmit) lent were taken for writing.
+    #[inline]
     pub fn handle_tx(&mut self, now: Mono, bytes: usize) {
         if bytes == 0 {
             return;
@@ -275,12 +278,20 @@ impl Conn {
 
     /// We stop reading, for reasons of our own: what the peer owes us by a deadline may be among what we do
     /// not read, so *pong* and *message* stand still.
+    #[inline]
     pub fn pause(&mut self, now: Mono) {
         self.life.pause(now);
     }
 
     /// We read again.
+    #[inline]
     pub fn resume(&mut self, now: Mono) {
+        if self.life.is_paused() {
+            self.unpause(now);
+        }
+    }
+
+    fn unpause(&mut self, now: Mono) {
         let paused = self.life.resume(&self.config, now);
         if let (Some(from), Some(assembly)) = (paused, &mut self.assembly) {
             assembly.since = assembly.since.plus(now.since(from.max(assembly.since)));
@@ -322,9 +333,13 @@ impl Conn {
     /// # Errors
     ///
     /// [`SendError`]; the message is lost then.
+    #[inline]
     pub fn send(&mut self, message: Encoded, codecs: &mut Codecs) -> Result<(), SendError> {
         self.admit(message.len())?;
-        let frame = self.frame(message, codecs);
+        let frame = match (&self.keys, &self.compression) {
+            (None, None) => message.into_frame(),
+            _ => self.frame(message, codecs),
+        };
         self.out.push(frame);
         Ok(())
     }
@@ -354,8 +369,7 @@ impl Conn {
     /// Whether messages of `bytes` can be sent.
     #[inline]
     fn admit(&self, bytes: usize) -> Result<(), SendError> {
-        let answers = matches!(self.phase, Phase::Replying | Phase::Last) && !self.asked;
-        if !(self.is_open() || answers && !self.out.close_begun()) {
+        if !(self.is_open() || self.may_answer()) {
             return Err(SendError::Closed);
         }
         if !self.has_room(bytes) {
@@ -403,22 +417,28 @@ impl Conn {
     }
 
     /// The end, once.
+    #[inline]
     pub fn poll_event(&mut self) -> Option<End> {
         self.end.take()
     }
 
     /// Lends what is to be sent, in order, as many pieces as `slices` holds; how many they are.
+    #[inline]
     pub fn poll_transmit<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         self.out.fill(slices)
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout) at the latest, and for what.
+    #[inline]
     #[must_use]
     pub fn poll_timeout(&self) -> Option<(Mono, &'static str)> {
         if self.phase != Phase::Open {
             return self.close_at.map(|at| (at, "close"));
         }
         let life = self.life.deadline(&self.config);
+        if self.assembly.is_none() {
+            return life;
+        }
         let both = [life, self.assembly_deadline()];
         both.into_iter().flatten().min_by_key(|(at, _)| *at)
     }
@@ -441,6 +461,12 @@ impl Conn {
     #[inline]
     fn reads(&self) -> bool {
         matches!(self.phase, Phase::Open | Phase::Closing | Phase::Awaiting)
+    }
+
+    /// Whether answers to what came before the peer's end are still sent.
+    fn may_answer(&self) -> bool {
+        let answers = matches!(self.phase, Phase::Replying | Phase::Last) && !self.asked;
+        answers && !self.out.close_begun()
     }
 
     fn violation(&mut self, now: Mono, violation: Violation) {

@@ -34,29 +34,25 @@ pub struct Encoded {
 type Deflated = [OnceLock<Option<Frame>>; 7];
 
 /// A frame in one piece, or in two above [`CONTIGUOUS`].
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Frame {
     pub(super) front: Bytes,
-    pub(super) rest: Bytes,
+    pub(super) rest: Option<Bytes>,
 }
 
 impl Frame {
+    #[inline]
     pub(super) fn len(&self) -> usize {
-        self.front.len() + self.rest.len()
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.front.is_empty()
+        self.front.len() + self.rest.as_ref().map_or(0, Bytes::len)
     }
 
     /// Of a frame that is not masked and whose length stands in the fewest bytes.
     pub(super) fn payload(&self) -> &[u8] {
-        if self.rest.is_empty() {
-            let head = if self.len() <= 2 + 125 { 2 } else { 4 };
-            &self.front[head..]
-        } else {
-            &self.rest
+        if let Some(rest) = &self.rest {
+            return rest;
         }
+        let head = if self.front.len() <= 2 + 125 { 2 } else { 4 };
+        &self.front[head..]
     }
 
     /// Copies `payload`.
@@ -65,7 +61,7 @@ impl Frame {
         if payload.len() > CONTIGUOUS {
             return Self {
                 front: Bytes::copy_from_slice(&head[..size]),
-                rest: Bytes::copy_from_slice(payload),
+                rest: Some(Bytes::copy_from_slice(payload)),
             };
         }
         let mut front = Vec::with_capacity(size + payload.len());
@@ -73,7 +69,7 @@ impl Frame {
         front.extend_from_slice(payload);
         Self {
             front: front.into(),
-            rest: Bytes::new(),
+            rest: None,
         }
     }
 
@@ -85,7 +81,7 @@ impl Frame {
         let (head, size) = head::write(first, payload.len(), None);
         Self {
             front: Bytes::copy_from_slice(&head[..size]),
-            rest: payload,
+            rest: Some(payload),
         }
     }
 
@@ -93,13 +89,21 @@ impl Frame {
     pub(super) fn masked(first: u8, payload: &[u8], key: [u8; 4]) -> Self {
         Self {
             front: masked(first, payload, key).into(),
-            rest: Bytes::new(),
+            rest: None,
         }
     }
 
     pub(super) fn deflated(opcode: u8, payload: &[u8]) -> Self {
         Self::copied(FIN | DEFLATED | opcode, payload)
     }
+}
+
+/// Fills the first `SIZE` bytes of a frame in.
+#[inline]
+fn put_head<const SIZE: usize>(frame: &mut [u8]) {
+    let (room, payload) = frame.split_at_mut(SIZE);
+    let (head, _) = head::write(FIN | opcode::BINARY, payload.len(), None);
+    room.copy_from_slice(&head[..SIZE]);
 }
 
 /// A whole frame, masked.
@@ -154,18 +158,17 @@ impl Encoded {
     /// # Panics
     ///
     /// There is no room for a head.
+    #[inline]
     #[must_use]
     pub fn binary_within(mut frame: Vec<u8>) -> Self {
-        let len = if frame.len() <= 2 + 125 {
-            frame.len().saturating_sub(2)
+        if frame.len() <= 2 + 125 {
+            put_head::<2>(&mut frame);
         } else {
-            frame.len() - 4
-        };
-        let (head, size) = head::write(FIN | opcode::BINARY, len, None);
-        frame[..size].copy_from_slice(&head[..size]);
+            put_head::<4>(&mut frame);
+        }
         Self::new(Frame {
             front: frame.into(),
-            rest: Bytes::new(),
+            rest: None,
         })
     }
 
@@ -206,6 +209,7 @@ impl Encoded {
 
     /// Its size as a frame that is neither compressed nor masked, in bytes.
     #[expect(clippy::len_without_is_empty, reason = "a frame has at least a head")]
+    #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
         self.frame.len()
@@ -215,6 +219,7 @@ impl Encoded {
         self.frame.front[0] & 0xf
     }
 
+    #[inline]
     pub(super) fn into_frame(self) -> Frame {
         self.frame
     }
@@ -222,7 +227,9 @@ impl Encoded {
     /// Appends the frame to `to`.
     pub(super) fn put(&self, to: &mut Vec<u8>) {
         to.extend_from_slice(&self.frame.front);
-        to.extend_from_slice(&self.frame.rest);
+        if let Some(rest) = &self.frame.rest {
+            to.extend_from_slice(rest);
+        }
     }
 
     /// The same message, if `frame` is a copy of its whole frame.
@@ -230,7 +237,7 @@ impl Encoded {
         Self {
             frame: Frame {
                 front: frame,
-                rest: Bytes::new(),
+                rest: None,
             },
             deflated: self.deflated.clone(),
         }
@@ -344,6 +351,6 @@ mod tests {
         assert_eq!(message.payload().as_ptr(), data.as_ptr());
         assert_eq!(message.len(), CONTIGUOUS + 1 + 4);
         let small = Encoded::from_string("x".repeat(CONTIGUOUS));
-        assert!(small.is_text() && small.frame.rest.is_empty());
+        assert!(small.is_text() && small.frame.rest.is_none());
     }
 }

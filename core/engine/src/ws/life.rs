@@ -81,6 +81,7 @@ impl Life {
         }
     }
 
+    #[inline]
     pub(super) fn pause(&mut self, now: Mono) {
         self.paused.get_or_insert(now);
     }
@@ -99,10 +100,12 @@ impl Life {
         Some(from)
     }
 
+    #[inline]
     pub(super) fn is_paused(&self) -> bool {
         self.paused.is_some()
     }
 
+    #[inline]
     pub(super) fn deadline(&self, config: &Config) -> Option<(Mono, &'static str)> {
         let within = within(config);
         match self.beat {

@@ -3,17 +3,13 @@
 /// Applies `key` to `data`, whose first byte stands at a multiple of four in its frame.
 #[inline]
 pub(super) fn mask(data: &mut [u8], key: [u8; 4]) {
-    // Wide enough that the compiler uses vectors, whatever the processor.
-    let mut wide = [0; 32];
+    // As wide as the vectors of any processor.
+    let mut wide = [0; 16];
     for (i, byte) in wide.iter_mut().enumerate() {
         *byte = key[i % 4];
     }
-    let (blocks, rest) = data.as_chunks_mut::<32>();
-    for block in blocks {
-        for (byte, key) in block.iter_mut().zip(wide) {
-            *byte ^= key;
-        }
-    }
+    let rest = blocks::<128>(data, wide);
+    let rest = blocks::<16>(rest, wide);
     let word = u32::from_ne_bytes(key);
     let (words, rest) = rest.as_chunks_mut::<4>();
     for bytes in words {
@@ -22,6 +18,20 @@ pub(super) fn mask(data: &mut [u8], key: [u8; 4]) {
     for (byte, key) in rest.iter_mut().zip(key) {
         *byte ^= key;
     }
+}
+
+/// Applies `key` to all whole blocks of `N` bytes, a multiple of the key's; the rest.
+#[inline]
+fn blocks<const N: usize>(data: &mut [u8], key: [u8; 16]) -> &mut [u8] {
+    let (blocks, rest) = data.as_chunks_mut::<N>();
+    for block in blocks {
+        for part in block.as_chunks_mut::<16>().0 {
+            for (byte, key) in part.iter_mut().zip(key) {
+                *byte ^= key;
+            }
+        }
+    }
+    rest
 }
 
 /// The key for what follows `len` bytes.

@@ -12,7 +12,7 @@ const MAX_CONTROL: usize = 16 << 10;
 #[derive(Debug, Default)]
 pub(super) struct Out {
     /// The data frame to be sent next: kept here, so that one message at a time needs no queue.
-    first: Frame,
+    first: Option<Frame>,
     more: VecDeque<Frame>,
     /// Bytes of `first` that were taken.
     at: usize,
@@ -47,22 +47,22 @@ pub(super) struct Taken {
 
 impl Out {
     /// Bytes of messages that wait.
+    #[inline]
     pub(super) fn data(&self) -> usize {
         self.data
     }
 
     /// Bytes that wait, of any kind.
+    #[inline]
     pub(super) fn len(&self) -> usize {
-        let urgent = self.urgent.as_ref().map_or(0, |urgent| {
-            urgent.frames.len() - urgent.at + urgent.close.len() - urgent.close_at
-        });
-        self.data + urgent
+        self.data + self.urgent.as_ref().map_or(0, |urgent| urgent.len())
     }
 
+    #[inline]
     pub(super) fn push(&mut self, frame: Frame) {
         self.data += frame.len();
-        if self.first.is_empty() {
-            self.first = frame;
+        if self.first.is_none() {
+            self.first = Some(frame);
         } else {
             self.more.push_back(frame);
         }
@@ -109,7 +109,18 @@ impl Out {
     }
 
     /// Lends what waits, in order, as many pieces as fit; how many they are.
+    #[inline]
     pub(super) fn fill<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        match (self.only(), slices) {
+            (Some(piece), [slot, ..]) => {
+                *slot = IoSlice::new(piece);
+                1
+            }
+            (_, slices) => self.fill_all(slices),
+        }
+    }
+
+    fn fill_all<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut count = 0;
         let mut put = |bytes: &'a [u8]| {
             if !bytes.is_empty()
@@ -120,21 +131,25 @@ impl Out {
             }
         };
         let (begun, whole) = if self.at > 0 {
-            (Some(&self.first), None)
+            (self.first.as_ref(), None)
         } else {
-            (None, Some(&self.first))
+            (None, self.first.as_ref())
         };
         if let Some(frame) = begun {
             let front = self.at.min(frame.front.len());
             put(&frame.front[front..]);
-            put(&frame.rest[self.at - front..]);
+            if let Some(rest) = &frame.rest {
+                put(&rest[self.at - front..]);
+            }
         }
         if let Some(urgent) = &self.urgent {
             put(&urgent.frames[urgent.at..]);
         }
         for frame in whole.into_iter().chain(&self.more) {
             put(&frame.front);
-            put(&frame.rest);
+            if let Some(rest) = &frame.rest {
+                put(rest);
+            }
         }
         if let Some(urgent) = &self.urgent {
             put(&urgent.close[urgent.close_at..]);
@@ -142,13 +157,32 @@ impl Out {
         count
     }
 
+    /// The one piece there is, if there is but one.
+    #[inline]
+    pub(super) fn only(&self) -> Option<&[u8]> {
+        match &self.first {
+            Some(Frame { front, rest: None }) if self.more.is_empty() && self.urgent.is_none() => {
+                Some(&front[self.at..])
+            }
+            _ => None,
+        }
+    }
+
     /// The first `count` bytes were taken.
-    pub(super) fn take(&mut self, mut count: usize) -> Taken {
+    #[inline]
+    pub(super) fn take(&mut self, count: usize) -> Taken {
+        if count == self.data && self.only().is_some() {
+            (self.first, self.at, self.data) = (None, 0, 0);
+            return Taken::default();
+        }
+        self.take_some(count)
+    }
+
+    fn take_some(&mut self, mut count: usize) -> Taken {
         let mut taken = Taken::default();
         while count > 0 {
-            let urgent = self.urgent.as_deref_mut();
-            match urgent {
-                Some(urgent) if self.at == 0 && urgent.at < urgent.frames.len() => {
+            match (self.urgent.as_deref_mut(), &self.first) {
+                (Some(urgent), _) if self.at == 0 && urgent.at < urgent.frames.len() => {
                     let some = count.min(urgent.frames.len() - urgent.at);
                     urgent.at += some;
                     count -= some;
@@ -157,17 +191,17 @@ impl Out {
                         taken.ping = true;
                     }
                 }
-                _ if !self.first.is_empty() => {
-                    let some = count.min(self.first.len() - self.at);
+                (_, Some(first)) => {
+                    let some = count.min(first.len() - self.at);
                     self.at += some;
                     self.data -= some;
                     count -= some;
-                    if self.at == self.first.len() {
+                    if self.at == first.len() {
                         self.at = 0;
-                        self.first = self.more.pop_front().unwrap_or_default();
+                        self.first = self.more.pop_front();
                     }
                 }
-                Some(urgent) if urgent.close_at < urgent.close.len() => {
+                (Some(urgent), None) if urgent.close_at < urgent.close.len() => {
                     let some = count.min(urgent.close.len() - urgent.close_at);
                     urgent.close_at += some;
                     count -= some;
@@ -195,6 +229,11 @@ impl Out {
 }
 
 impl Urgent {
+    /// Bytes that wait.
+    fn len(&self) -> usize {
+        self.frames.len() - self.at + self.close.len() - self.close_at
+    }
+
     fn push(&mut self, frame: &[u8]) {
         // What was taken makes room, so that a queue that never runs dry does not grow.
         if self.at > 0 && self.at >= self.frames.len() / 2 {

@@ -73,7 +73,7 @@ impl Run {
     pub(super) fn into_frame(self) -> Frame {
         Frame {
             front: self.all.joined.slice(self.gone_bytes as usize..),
-            rest: Bytes::new(),
+            rest: None,
         }
     }
 }

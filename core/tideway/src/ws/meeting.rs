@@ -25,6 +25,9 @@ pub(super) struct Meeting {
     /// The subprotocol agreed to.
     pub(super) protocol: Option<Box<str>>,
     role: Role,
+    /// Bytes that were written since the outbox was told: so that a socket for which nothing waits need not take the lock
+    /// to tell. Whoever takes it next does.
+    written: AtomicUsize,
     /// How many hold it beside its connection.
     shares: AtomicUsize,
 }
@@ -74,12 +77,16 @@ impl Inbox {
         }
     }
 
+    #[inline]
     fn pop(&mut self) -> Option<Message> {
-        let next = self.more.pop_front();
-        if self.more.is_empty() && self.more.capacity() > 0 {
-            self.more = VecDeque::new();
+        let first = self.first.take();
+        if !self.more.is_empty() {
+            self.first = self.more.pop_front();
+            if self.more.is_empty() {
+                self.more = VecDeque::new();
+            }
         }
-        std::mem::replace(&mut self.first, next)
+        first
     }
 }
 
@@ -88,7 +95,8 @@ impl Inbox {
 #[derive(Default)]
 pub(super) struct Wakes {
     pub(super) task: Option<Waker>,
-    pub(super) others: Vec<Waker>,
+    /// Not empty.
+    pub(super) others: Option<Vec<Waker>>,
 }
 
 impl Wakes {
@@ -97,8 +105,8 @@ impl Wakes {
         if let Some(task) = self.task {
             task.wake();
         }
-        if !self.others.is_empty() {
-            self.others.into_iter().for_each(Waker::wake);
+        if let Some(others) = self.others {
+            others.into_iter().for_each(Waker::wake);
         }
     }
 }
@@ -131,6 +139,7 @@ impl Meeting {
             }),
             protocol,
             role,
+            written: AtomicUsize::new(0),
             shares: AtomicUsize::new(0),
         }
     }
@@ -142,8 +151,20 @@ impl Meeting {
         membership.end();
     }
 
+    #[inline]
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.written.load(Ordering::Relaxed) > 0 {
+            let written = self.written.swap(0, Ordering::Relaxed);
+            state.outbox.handle_written(written);
+        }
+        state
+    }
+
+    /// Frames of these `bytes`, as allocated, were written. Nobody is told: for when nothing
+    /// [waits for it](State::waits_for_writing). A send that joins the line afterwards wakes the connection's task.
+    pub(super) fn handle_written(&self, bytes: usize) {
+        self.written.fetch_add(bytes, Ordering::Relaxed);
     }
 }
 
@@ -161,6 +182,11 @@ impl State {
     /// It has looked, and nothing was left.
     pub(super) fn leave(&mut self) {
         self.attended = false;
+    }
+
+    /// Whether a frame or a send waits for what was given out to be written.
+    pub(super) fn waits_for_writing(&self) -> bool {
+        !(self.outbox.is_empty() && self.outbox.nobody_waits())
     }
 
     /// A message came. The connection's task will look once more.
@@ -206,27 +232,24 @@ impl State {
 
 /// The handler's side.
 impl State {
-    /// The next message; `Ok(None)` if none will come.
-    pub(super) fn take(&mut self, waker: &Waker) -> Result<(Option<Message>, Wakes), NoneYet> {
+    /// The next message, `Ok(None)` if none will come; and the connection's task, if it is to be woken.
+    #[inline]
+    pub(super) fn take(
+        &mut self,
+        waker: &Waker,
+    ) -> Result<(Option<Message>, Option<Waker>), NoneYet> {
         let Some(message) = self.inbox.pop() else {
             if self.closed.is_some() {
                 let seen = std::mem::replace(&mut self.seen, true);
-                let mut wakes = Wakes::default();
-                if !seen {
-                    wakes.task = self.task();
-                }
-                return Ok((None, wakes));
+                return Ok((None, if seen { None } else { self.task() }));
             }
             self.read_by(waker);
             return Err(NoneYet);
         };
         let full = !self.has_room();
         self.held -= size_of::<Message>() + message.held();
-        let mut wakes = Wakes::default();
-        if full && self.has_room() {
-            wakes.task = self.task();
-        }
-        Ok((Some(message), wakes))
+        let room = full && self.has_room();
+        Ok((Some(message), if room { self.task() } else { None }))
     }
 
     /// Whether a message waits.
@@ -269,7 +292,7 @@ impl State {
         self.held = 0;
         Wakes {
             task: if full { self.task() } else { None },
-            others: Vec::new(),
+            others: None,
         }
     }
 
@@ -291,15 +314,22 @@ impl State {
         wakes
     }
 
-    /// The send with this ticket waits.
-    pub(super) fn waits(&mut self, ticket: Ticket, waker: &Waker) {
+    /// The send with this ticket waits. The connection's task, if it is to be woken: it looks again, and tells from then on
+    /// what was written.
+    pub(super) fn waits(&mut self, ticket: Ticket, waker: &Waker) -> Option<Waker> {
         match self
             .sends
             .iter_mut()
             .find(|(waiting, _)| *waiting == ticket)
         {
-            Some((_, old)) => old.clone_from(waker),
-            None => self.sends.push((ticket, waker.clone())),
+            Some((_, old)) => {
+                old.clone_from(waker);
+                None
+            }
+            None => {
+                self.sends.push((ticket, waker.clone()));
+                self.task()
+            }
         }
     }
 
@@ -318,17 +348,20 @@ impl State {
     }
 
     fn tell(&mut self) -> Wakes {
-        let mut wakes = Wakes::default();
+        let mut others = Vec::new();
         while let Some(ticket) = self.outbox.poll_told() {
             if let Some(at) = self
                 .sends
                 .iter()
                 .position(|(waiting, _)| *waiting == ticket)
             {
-                wakes.others.push(self.sends.swap_remove(at).1);
+                others.push(self.sends.swap_remove(at).1);
             }
         }
-        wakes
+        Wakes {
+            task: None,
+            others: (!others.is_empty()).then_some(others),
+        }
     }
 
     fn read_by(&mut self, waker: &Waker) {

@@ -174,7 +174,10 @@ impl From<&[u8]> for Binary {
             (Some(small), _) => Blob::Inline(small),
             (None, Some(head)) => {
                 let mut frame = Vec::with_capacity(head + data.len());
-                frame.extend_from_slice(&[0; 4][..head]);
+                match head {
+                    2 => frame.extend_from_slice(&[0; 2]),
+                    _ => frame.extend_from_slice(&[0; 4]),
+                }
                 frame.extend_from_slice(data);
                 Blob::Framed(frame.into())
             }

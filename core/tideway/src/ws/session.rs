@@ -116,6 +116,7 @@ impl Upgrade {
             meeting,
             cause: None,
             given: 0,
+            awaited: false,
             handler_until: None,
             closed: None,
             room: true,
@@ -162,6 +163,8 @@ pub struct Session {
     cause: Option<Cause>,
     /// Bytes of frames the outbox gave out that are not written.
     given: usize,
+    /// Something waits for them to be written.
+    awaited: bool,
     handler_until: Option<Mono>,
     closed: Option<Closed>,
     /// Whether the inbox has room.
@@ -245,14 +248,20 @@ impl Session {
     /// Bytes came. They are unmasked where they lie; what there is no room for is kept.
     pub fn handle_rx(&mut self, now: Mono, bytes: &mut [u8], codecs: &mut Codecs) {
         let taken = self.feed(now, bytes, codecs);
-        self.rest.extend_from_slice(&bytes[taken..]);
+        if taken < bytes.len() {
+            self.rest.extend_from_slice(&bytes[taken..]);
+        }
     }
 
     /// `bytes` of what [`poll_transmit`](Self::poll_transmit) lent were written.
     pub fn handle_tx(&mut self, now: Mono, bytes: usize, codecs: &mut Codecs) {
         self.conn.handle_tx(now, bytes);
         if self.given > 0 && self.conn.queued() == 0 {
-            self.take_sent(now, codecs);
+            if self.awaited {
+                self.take_sent(now, codecs);
+            } else {
+                self.meeting.handle_written(std::mem::take(&mut self.given));
+            }
         }
         self.settle(now);
     }
@@ -342,11 +351,16 @@ impl Session {
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout) at the latest, and for what.
+    #[inline]
     #[must_use]
     pub fn poll_timeout(&self) -> Option<(Mono, &'static str)> {
         if self.handler_until.is_none() && self.rate.is_none() && self.answers_until.is_none() {
             return self.conn.poll_timeout();
         }
+        self.first_timeout()
+    }
+
+    fn first_timeout(&self) -> Option<(Mono, &'static str)> {
         let handler = self.handler_until.map(|at| (at, "handler"));
         let rate = self.rate.as_ref().and_then(|limited| limited.until);
         let conn = self.conn.poll_timeout();
@@ -370,7 +384,6 @@ impl Session {
         let mut input = bytes;
         // Held from the first message of a read to its last, unless these take their time to inflate.
         let mut held = None;
-        let mut woken = None;
         while self.closed.is_some()
             || self.room && self.rate.as_mut().is_none_or(|rate| rate.may_speak(now))
         {
@@ -382,7 +395,9 @@ impl Session {
             }
             if let Some(message) = Message::received(event) {
                 let state = held.get_or_insert_with(|| self.meeting.lock());
-                woken = state.put(message).or(woken);
+                if let Some(reader) = state.put(message) {
+                    self.reader = Some(reader);
+                }
                 self.room = state.has_room();
                 if self.deflates {
                     held = None;
@@ -391,20 +406,24 @@ impl Session {
             }
         }
         drop(held);
-        self.reader = woken.or(self.reader.take());
         let taken = whole - input.len();
         self.settle(now);
         taken
     }
 
+    #[inline]
     fn feed_rest(&mut self, now: Mono, codecs: &mut Codecs) {
         if !self.rest.is_empty() {
-            let mut rest = std::mem::take(&mut self.rest);
-            let taken = self.feed(now, &mut rest, codecs);
-            if taken < rest.len() {
-                rest.drain(..taken);
-                self.rest = rest;
-            }
+            self.feed_kept(now, codecs);
+        }
+    }
+
+    fn feed_kept(&mut self, now: Mono, codecs: &mut Codecs) {
+        let mut rest = std::mem::take(&mut self.rest);
+        let taken = self.feed(now, &mut rest, codecs);
+        if taken < rest.len() {
+            rest.drain(..taken);
+            self.rest = rest;
         }
     }
 
@@ -501,13 +520,14 @@ impl Session {
         }
         state.leave();
         self.attended = false;
+        self.awaited = state.waits_for_writing();
         if state.has_seen() {
             self.answers_until = None;
         }
         let wakes = state.told();
         self.room = state.has_room();
         drop(state);
-        self.news |= !wakes.others.is_empty();
+        self.news |= wakes.others.is_some();
         wakes.wake();
         if closes {
             // However long the peer takes to answer, nothing of its rooms reaches it.
@@ -519,7 +539,15 @@ impl Session {
     }
 
     /// Looks at what became of the connection.
+    #[inline]
     fn settle(&mut self, now: Mono) {
+        // Whatever ends it leaves that phase.
+        if !self.conn.is_open() {
+            self.settle_end(now);
+        }
+    }
+
+    fn settle_end(&mut self, now: Mono) {
         if let Some(end) = self.conn.poll_event() {
             let ours = matches!(end, End::Peer(_) | End::Violation(_));
             let closed = Closed::new(end, self.cause);

@@ -5,7 +5,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -13,7 +13,7 @@ use tideway_engine::hub::{self, Close, Frame, Ticket};
 use tideway_engine::ws::{CloseCode, CloseError, Encoded, MAX_REASON, Parcel};
 
 use super::hub::round;
-use super::meeting::{Meeting, Share};
+use super::meeting::{Meeting, Share, State};
 use super::{Cause, Closed, Message};
 
 /// An open WebSocket. Both halves in one; [`split`](Self::split) it to send from other tasks.
@@ -205,10 +205,12 @@ impl Receiver {
         let behind = state.has_message();
         drop(state);
         round::read(&self.0, behind);
-        let Ok((message, wakes)) = taken else {
+        let Ok((message, task)) = taken else {
             return Poll::Pending;
         };
-        wakes.wake();
+        if let Some(task) = task {
+            task.wake();
+        }
         Poll::Ready(message)
     }
 }
@@ -334,30 +336,21 @@ impl Future for Sending<'_> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         round::settle();
         let this = &mut *self;
-        let mut state = this.meeting.lock();
-        let mut sent = match (this.ticket, &this.frame) {
-            (Some(ticket), Some(frame)) => state.outbox.redeem(ticket, frame),
-            _ => state.outbox.send_from(&mut this.frame),
+        let meeting = this.meeting;
+        let mut state = meeting.lock();
+        let mut sent = match this.ticket {
+            None => state.outbox.send_from(&mut this.frame),
+            Some(_) => Err(hub::SendError::Full),
         };
-        if this.ticket.is_none()
-            && sent == Err(hub::SendError::Full)
-            && let Some(frame) = &this.frame
-        {
-            match state.outbox.wait(frame.allocated()) {
-                Ok(ticket) => {
-                    this.ticket = Some(ticket);
-                    // Its turn may be at once.
-                    sent = state.outbox.redeem(ticket, frame);
+        if sent == Err(hub::SendError::Full) {
+            sent = match this.wait(&mut state, cx) {
+                Ok(sent) => sent,
+                Err(task) => {
+                    drop(state);
+                    task.into_iter().for_each(Waker::wake);
+                    return Poll::Pending;
                 }
-                Err(error) => sent = Err(error),
-            }
-        }
-        if let (Some(ticket), Err(hub::SendError::NotYet)) = (this.ticket, &sent) {
-            state.waits(ticket, cx.waker());
-            return Poll::Pending;
-        }
-        if let Some(ticket) = this.ticket.take() {
-            state.forget(ticket);
+            };
         }
         let wakes = state.after(sent == Ok(true));
         drop(state);
@@ -366,15 +359,51 @@ impl Future for Sending<'_> {
     }
 }
 
+impl Sending<'_> {
+    /// Joins the line, unless it stands there. `Err`: its turn has not come; and the connection's task, if it is to be
+    /// woken.
+    #[inline(never)]
+    fn wait(
+        &mut self,
+        state: &mut State,
+        cx: &Context<'_>,
+    ) -> Result<Result<bool, hub::SendError>, Option<Waker>> {
+        let Some(frame) = &self.frame else {
+            return Ok(Ok(false));
+        };
+        let ticket = match self.ticket {
+            Some(ticket) => ticket,
+            None => match state.outbox.wait(frame.allocated()) {
+                Ok(ticket) => *self.ticket.insert(ticket),
+                Err(error) => return Ok(Err(error)),
+            },
+        };
+        // Its turn may be at once.
+        let sent = state.outbox.redeem(ticket, frame);
+        if sent == Err(hub::SendError::NotYet) {
+            return Err(state.waits(ticket, cx.waker()));
+        }
+        self.ticket = None;
+        state.forget(ticket);
+        Ok(sent)
+    }
+
+    #[inline(never)]
+    fn withdraw(&mut self, ticket: Ticket) {
+        let mut state = self.meeting.lock();
+        state.outbox.withdraw(ticket);
+        state.forget(ticket);
+        let wakes = state.told();
+        drop(state);
+        wakes.wake();
+    }
+}
+
 impl Drop for Sending<'_> {
+    #[inline]
     fn drop(&mut self) {
-        if let Some(ticket) = self.ticket.take() {
-            let mut state = self.meeting.lock();
-            state.outbox.withdraw(ticket);
-            state.forget(ticket);
-            let wakes = state.told();
-            drop(state);
-            wakes.wake();
+        if let Some(ticket) = self.ticket {
+            self.withdraw(ticket);
         }
     }
 }

@@ -16,7 +16,7 @@ fn sent(out: &Out) -> Vec<u8> {
 fn data(bytes: &'static [u8], front: usize) -> Frame {
     Frame {
         front: bytes[..front].into(),
-        rest: bytes[front..].into(),
+        rest: Some(bytes[front..].into()),
     }
 }
 
@@ -135,7 +135,7 @@ proptest! {
                 Act::Data(size) => {
                     let frame = frame(b'd', size);
                     queued += frame.len();
-                    out.push(Frame { front: frame[..1].to_vec().into(), rest: frame[1..].to_vec().into() });
+                    out.push(Frame { front: frame[..1].to_vec().into(), rest: Some(frame[1..].to_vec().into()) });
                 }
                 Act::Ping if out.urgent.as_ref().is_none_or(|urgent| urgent.ping.is_none()) => {
                     out.push_ping(&frame(b'p', 2));

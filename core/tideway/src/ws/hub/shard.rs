@@ -187,9 +187,7 @@ fn deliver(
     let wakes = state.after(wake);
     drop(state);
     woken.extend(wakes.task);
-    if !wakes.others.is_empty() {
-        woken.extend(wakes.others);
-    }
+    woken.extend(wakes.others.into_iter().flatten());
 }
 
 /// Whether to wake the connection.

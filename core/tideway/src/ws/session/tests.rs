@@ -2,6 +2,7 @@
 
 mod publishing;
 
+use std::pin::pin;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Wake;
@@ -444,6 +445,64 @@ fn others_send_on_it_too_and_wake_its_task() {
         (told[0].cause, told[0].code, &*told[0].reason, told.len()),
         (Cause::Peer, 1000, "bye", 1)
     );
+}
+
+/// A socket whose queue holds one frame of 1 400 bytes, and who sends on it.
+fn narrow() -> (World, Sender) {
+    let place: Arc<Mutex<Option<Sender>>> = Arc::default();
+    let theirs = place.clone();
+    let config = Config {
+        max_message: 1024,
+        max_queue: 1024,
+        ..still()
+    };
+    let mut world = World::with(config, None, Vec::new(), |socket: Socket| async move {
+        let (sender, mut receiver) = socket.split();
+        *theirs.lock().unwrap() = Some(sender);
+        while receiver.recv().await.is_some() {}
+    });
+    world.run();
+    let sender = place.lock().unwrap().take().expect("the handler ran");
+    (world, sender)
+}
+
+#[test]
+fn what_was_written_leaves_room_at_once() {
+    let (mut world, sender) = narrow();
+    for n in 1..4 {
+        sender.try_send(vec![7; 1400]).unwrap();
+        world.session().wake();
+        assert!(!world.poll());
+        let full = sender.try_send(vec![7; 1400]);
+        assert!(matches!(full, Err(SendError::Full)), "it is not written");
+        assert!(world.write(usize::MAX));
+        assert_eq!(world.got.len(), n);
+    }
+}
+
+#[test]
+fn a_send_that_waits_for_what_is_being_written_is_told() {
+    let (mut world, sender) = narrow();
+    sender.try_send(vec![7; 1400]).unwrap();
+    world.session().wake();
+    assert!(!world.poll());
+    // All is given out, and the task does not look any more.
+    let looks = world.woken.0.load(Ordering::SeqCst);
+    let told = Arc::new(Count::default());
+    let waker = Waker::from(told.clone());
+    let mut cx = Context::from_waker(&waker);
+    let mut sending = pin!(sender.send(vec![8; 1400]));
+    assert!(sending.as_mut().poll(&mut cx).is_pending());
+    assert_eq!(world.woken.0.load(Ordering::SeqCst), looks + 1);
+    assert!(world.write(usize::MAX));
+    world.run();
+    assert_eq!(told.0.load(Ordering::SeqCst), 1, "there is room");
+    assert!(matches!(
+        sending.as_mut().poll(&mut cx),
+        Poll::Ready(Ok(()))
+    ));
+    world.run();
+    assert_eq!(world.got, ["1400 bytes", "1400 bytes"]);
 }
 
 #[test]
