@@ -59,6 +59,11 @@ fn the_server_agrees_to_offers_and_keeps_to_them() {
 }
 
 #[test]
+fn compression_with_takeover_on_the_server_under_its_cap() {
+    deflate::with_takeover_on_the_server();
+}
+
+#[test]
 fn the_table_has_every_number() {
     let mut numbers: Vec<String> = cases().into_iter().map(|case| case.number).collect();
     numbers.dedup();

@@ -2,6 +2,7 @@
 //! in fragments, under it.
 
 use tideway::Rng;
+use tideway::ws::Takeover;
 use tideway_engine::Seed;
 use tideway_engine::ws::{Deflate, DeflateConfig, Encoded, Role};
 use tideway_sim::{Link, SimStream};
@@ -195,34 +196,87 @@ fn machine(agreed: Deflate, role: Role, kind: u32) {
 pub(crate) fn on_the_server() {
     for (number, offer, expected) in OFFERS {
         let line = format!("sec-websocket-extensions: {offer}\r\n");
-        with_socket(Link::perfect(), &line, async |stream, answer| {
-            assert_eq!(answer.as_deref().unwrap_or_default(), expected, "{number}");
-            let agreed = Deflate::accept(offer, &DeflateConfig::default()).expect("a list");
-            for kind in 0..5 {
-                served(stream, agreed.as_ref().map(|(agreed, _)| *agreed), kind).await;
-            }
-        });
+        with_socket(
+            Link::perfect(),
+            &Takeover::at_most(0),
+            &line,
+            async |stream, answer| {
+                assert_eq!(answer.as_deref().unwrap_or_default(), expected, "{number}");
+                let agreed = Deflate::accept(offer, &DeflateConfig::default()).expect("a list");
+                for kind in 0..5 {
+                    served(stream, agreed.as_ref().map(|(agreed, _)| *agreed), kind).await;
+                }
+            },
+        );
     }
+}
+
+/// Under a cap of one: its first socket takes over, and gives the place back.
+pub(crate) fn with_takeover_on_the_server() {
+    let line = "sec-websocket-extensions: permessage-deflate\r\n";
+    let cap = Takeover::at_most(1);
+    for _ in 0..2 {
+        with_socket(Link::perfect(), &cap, line, async |stream, answer| {
+            assert_eq!(answer.as_deref(), Some("permessage-deflate"));
+            assert_eq!(cap.sockets(), 1);
+            let config = DeflateConfig {
+                takeover: true,
+                ..DeflateConfig::default()
+            };
+            let agreed = Deflate::accept("permessage-deflate", &config).expect("a list");
+            let agreed = agreed.map(|(agreed, _)| agreed);
+            let mut client = Echo::new(Role::Client, agreed);
+            for kind in 0..5 {
+                converse(stream, &mut client, kind).await;
+            }
+            let text = vec![data(0, 1000, &mut Rng::new(&Seed::from_u64(1)))];
+            let (first, again) = (
+                exchange(stream, &mut client, &text, 0).await,
+                exchange(stream, &mut client, &text, 0).await,
+            );
+            assert!(again < 30 && again < first, "{again} bytes after {first}");
+        });
+        assert_eq!(cap.sockets(), 0, "its server is gone");
+    }
+    let refuses = "sec-websocket-extensions: permessage-deflate; server_no_context_takeover; \
+                   client_no_context_takeover\r\n";
+    with_socket(Link::perfect(), &cap, refuses, async |_, answer| {
+        assert_eq!(answer.as_deref(), Some(PLAIN));
+        assert_eq!(cap.sockets(), 0, "it needs no place");
+    });
 }
 
 /// All sizes, on one socket.
 async fn served(stream: &mut SimStream, agreed: Option<Deflate>, kind: u32) {
     let mut client = Echo::new(Role::Client, agreed);
+    converse(stream, &mut client, kind).await;
+}
+
+async fn converse(stream: &mut SimStream, client: &mut Echo, kind: u32) {
     for (size, part) in SIZES {
-        let messages = messages(kind, size);
-        for message in &messages {
-            let sends = bytes(&frames(&mut client, message, part), true);
-            stream.write_all(&sends).await.expect("it reads");
-        }
-        client.heard.clear();
-        while client.heard.len() < messages.len() {
-            let some = stream.read(64 << 10).await.expect("nothing breaks");
-            assert!(!some.is_empty(), "it closed");
-            client.hear(&some, false);
-        }
-        assert!(
-            client.heard == messages,
-            "{agreed:?}, {kind}: {size} in {part}"
-        );
+        exchange(stream, client, &messages(kind, size), part).await;
     }
+}
+
+/// Sends `messages` in fragments of `part` bytes and has them come back; in how many bytes they did.
+async fn exchange(
+    stream: &mut SimStream,
+    client: &mut Echo,
+    messages: &[Vec<u8>],
+    part: usize,
+) -> usize {
+    for message in messages {
+        let sends = bytes(&frames(client, message, part), true);
+        stream.write_all(&sends).await.expect("it reads");
+    }
+    client.heard.clear();
+    let mut came = 0;
+    while client.heard.len() < messages.len() {
+        let some = stream.read(64 << 10).await.expect("nothing breaks");
+        assert!(!some.is_empty(), "it closed");
+        came += some.len();
+        client.hear(&some, false);
+    }
+    assert!(client.heard == messages, "in fragments of {part}");
+    came
 }

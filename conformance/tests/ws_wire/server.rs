@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tideway::ws::{Socket, WebSocketUpgrade};
+use tideway::ws::{Socket, Takeover, WebSocketUpgrade};
 use tideway::{App, Response, get};
 use tideway_conformance::suite::reply::Reply;
 use tideway_driver::{Options, Runtime, Stop, serve};
@@ -19,14 +19,15 @@ async fn echo(mut socket: Socket) {
     }
 }
 
-fn app() -> App {
+/// Compresses with takeover under this cap.
+fn app(cap: Takeover) -> App {
     App::new().route(
         "/",
-        get(|upgrade: WebSocketUpgrade| -> Response {
+        get(move |upgrade: WebSocketUpgrade| -> Response {
             upgrade
                 .max_message(4 << 20)
                 .heartbeat(Duration::MAX, Duration::MAX)
-                .deflate(true)
+                .deflate_with(&cap)
                 .on_upgrade(echo)
         }),
     )
@@ -35,6 +36,7 @@ fn app() -> App {
 /// Runs `client` on a stream whose handshake is done, with the extensions that were answered to `offer`.
 pub(crate) fn with_socket<T>(
     link: Link,
+    cap: &Takeover,
     offer: &str,
     client: impl AsyncFnOnce(&mut SimStream, Option<String>) -> T,
 ) -> T {
@@ -42,7 +44,13 @@ pub(crate) fn with_socket<T>(
     let (server, peer) = (sim.host("server"), sim.host("client"));
     sim.default_link(link);
     let on = server.listener(80).expect("a free port");
-    let served = serve(server.clone(), app(), on, Options::default(), Stop::new());
+    let served = serve(
+        server.clone(),
+        app(cap.clone()),
+        on,
+        Options::default(),
+        Stop::new(),
+    );
     server.spawn_named("server", async move {
         served.await.expect("a well-formed app");
     });
@@ -73,25 +81,30 @@ pub(crate) fn run(case: &Case) {
     } else {
         Link::perfect()
     };
-    let sent = with_socket(link, "", async |stream, extensions| {
-        assert_eq!(extensions, None, "nothing was offered");
-        // What is sent after a violation may find nobody.
-        let _ = stream.write_all(&sends).await;
-        let mut sent = Vec::new();
-        let mut closing = case.ends != crate::case::Ends::Not;
-        loop {
-            if !closing && read(&sent).0.len() == case.answers.len() {
-                let close = bytes(&[close(1000, "")], true);
-                stream.write_all(&close).await.expect("it is open");
-                closing = true;
+    let sent = with_socket(
+        link,
+        &Takeover::at_most(0),
+        "",
+        async |stream, extensions| {
+            assert_eq!(extensions, None, "nothing was offered");
+            // What is sent after a violation may find nobody.
+            let _ = stream.write_all(&sends).await;
+            let mut sent = Vec::new();
+            let mut closing = case.ends != crate::case::Ends::Not;
+            loop {
+                if !closing && read(&sent).0.len() == case.answers.len() {
+                    let close = bytes(&[close(1000, "")], true);
+                    stream.write_all(&close).await.expect("it is open");
+                    closing = true;
+                }
+                let some = stream.read(64 << 10).await.expect("nothing breaks");
+                if some.is_empty() {
+                    return sent;
+                }
+                sent.extend(some);
             }
-            let some = stream.read(64 << 10).await.expect("nothing breaks");
-            if some.is_empty() {
-                return sent;
-            }
-            sent.extend(some);
-        }
-    });
+        },
+    );
     let (answers, ends) = outcome(&sent);
     let expected = match case.ends {
         crate::case::Ends::Not => crate::case::Ends::With(1000),

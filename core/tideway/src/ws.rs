@@ -33,6 +33,7 @@ mod origin;
 mod rejection;
 mod session;
 mod socket;
+mod takeover;
 mod upgrade;
 
 pub use client::{Connect, ConnectError, Dial, Opening, UrlError, connect};
@@ -44,6 +45,7 @@ pub use message::{Binary, Message, Text};
 pub use rejection::HandshakeRejection;
 pub use session::{Session, Upgrade};
 pub use socket::{Receiver, SendError, Sender, Sending, Socket};
+pub use takeover::Takeover;
 pub use tideway_engine::hub::wire::{Channels, PrefixError};
 pub use tideway_engine::hub::{
     Cause as GapCause, Counts, Joined, Order, Policy, Post, Reach, Refused, Rules,

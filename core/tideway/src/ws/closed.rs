@@ -93,6 +93,17 @@ impl OnClose {
         Self(Some(Box::new(callback)))
     }
 
+    /// Keeps something until it is told.
+    pub(super) fn keep(&mut self, kept: impl Send + 'static) {
+        let told = self.0.take();
+        *self = Self::new(move |closed| {
+            drop(kept);
+            if let Some(told) = told {
+                told(closed);
+            }
+        });
+    }
+
     /// Tells, unless that was done.
     pub(super) fn tell(&mut self, closed: Closed) {
         if let Some(callback) = self.0.take()

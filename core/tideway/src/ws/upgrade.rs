@@ -12,7 +12,7 @@ use tideway_engine::ws::{Config, Deflate, DeflateConfig};
 
 use super::closed::OnClose;
 use super::origin::Origins;
-use super::{Closed, ExtendedConnect, HandshakeRejection, Socket, Upgrade};
+use super::{Closed, ExtendedConnect, HandshakeRejection, Socket, Takeover, Upgrade};
 use crate::extract::FromRequestParts;
 use crate::{Body, Context, IntoResponse, Parts, Problem, Response};
 
@@ -55,6 +55,7 @@ pub struct WebSocketUpgrade {
     protocols: Vec<Box<str>>,
     config: Arc<Config>,
     deflate: bool,
+    takeover: Option<Takeover>,
     rate: Option<Rate>,
     on_close: OnClose,
 }
@@ -118,7 +119,15 @@ impl WebSocketUpgrade {
     /// Compresses messages if the client can (RFC 7692), each by itself. Default no: it costs far more processor time
     /// than it saves where the network is not the limit.
     pub fn deflate(mut self, deflate: bool) -> Self {
-        self.deflate = deflate;
+        (self.deflate, self.takeover) = (deflate, None);
+        self
+    }
+
+    /// Compresses messages if the client can, each by what the ones before it said (context takeover): far smaller where
+    /// small messages resemble one another, for some 300 KiB per socket. Where the cap is reached, or the client will not,
+    /// as [`deflate`](Self::deflate). What a room publishes is compressed for each such socket anew.
+    pub fn deflate_with(mut self, takeover: &Takeover) -> Self {
+        (self.deflate, self.takeover) = (true, Some(takeover.clone()));
         self
     }
 
@@ -130,7 +139,7 @@ impl WebSocketUpgrade {
     }
 
     /// The answer that opens the socket, 101 or over HTTP/2 200, and what runs on it then; or a refusal.
-    pub fn on_upgrade<F, Fut>(self, handler: F) -> Response
+    pub fn on_upgrade<F, Fut>(mut self, handler: F) -> Response
     where
         F: FnOnce(Socket) -> Fut + Send + 'static,
         Fut: Future<Output = ()> + Send + 'static,
@@ -144,13 +153,22 @@ impl WebSocketUpgrade {
         };
         let mut agreed = None;
         if self.deflate {
-            let config = DeflateConfig::default();
+            let place = self.takeover.as_ref().and_then(Takeover::take);
+            let config = DeflateConfig {
+                takeover: place.is_some(),
+                ..DeflateConfig::default()
+            };
             match Deflate::accept(&self.offered_extensions, &config) {
                 Ok(accepted) => agreed = accepted,
                 Err(_) => {
                     return HandshakeRejection::from(handshake::Refused::Extensions)
                         .into_response();
                 }
+            }
+            let keeps =
+                |(agreed, _): &(Deflate, _)| agreed.server_takeover || agreed.client_takeover;
+            if let (Some(place), true) = (place, agreed.as_ref().is_some_and(keeps)) {
+                self.on_close.keep(place);
             }
         }
         let mut response = Response::new(Body::empty());
@@ -287,6 +305,7 @@ impl FromRequestParts for WebSocketUpgrade {
             protocols: Vec::new(),
             config: DEFAULTS.clone(),
             deflate: false,
+            takeover: None,
             rate: None,
             on_close: OnClose::default(),
         })
